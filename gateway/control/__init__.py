@@ -1,0 +1,1 @@
+"""What an operator asks of releases, aliases and rollouts, decided by the core and written to the store."""

@@ -1,0 +1,1 @@
+"""From a request and an alias state to a stamp: lanes, eligibility, split, tickets."""

@@ -1,0 +1,65 @@
+"""An alias is what has releases. Its state is one value with one version: a reader sees a whole state or an older whole state, never a mix."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+EVERYONE = "*"
+"""The lane every tenant without a lane of its own falls into."""
+
+
+class Stakes(StrEnum):
+    """How much rigor applies to an alias."""
+
+    LOW = "low"
+    STANDARD = "standard"
+    HIGH = "high"
+
+
+class SideEffects(StrEnum):
+    """Whether the agent behind an alias acts on the world: decides if a tool-carrying request may ride a floating model."""
+
+    UNSTATED = "unstated"
+    NONE = "none"
+    REAL = "real"
+
+
+class Arm(StrEnum):
+    """Which side of a split a run is on."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+class Lane(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One lane's pointer. Lane names: `tenant:NAME`, `segment:NAME` or `*`."""
+
+    release: str
+    previous: tuple[str, ...] = ()
+    """Releases that were stable in this lane before, newest first, without repeats; rollback takes only these."""
+
+
+class Split(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The live part of a rollout: who gets the candidate. Weight is a share of 10,000; 0 outside a canary."""
+
+    candidate: str
+    salt: str
+    lanes: tuple[str, ...] = ()
+    weight: int = 0
+
+
+class AliasState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything a live worker needs to bind a run of this alias."""
+
+    name: str
+    version: int
+    lanes: dict[str, Lane]
+    stakes: Stakes = Stakes.STANDARD
+    side_effects: SideEffects = SideEffects.UNSTATED
+    epoch: int = 0
+    """Fencing epoch of the control process; a script refuses a lower one."""
+    split: Split | None = None
+    learned: bool = False
+    """True when the alias was made by `unmanaged: learn`, not by a person."""

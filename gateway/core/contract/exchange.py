@@ -1,0 +1,53 @@
+"""One request and the provider's whole answer, as far as the gateway observed it without touching it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """How an exchange ended."""
+
+    OK = "ok"
+    PROVIDER_ERROR = "provider_error"
+    """The provider answered with an error status or a mid-stream error event."""
+    CUT = "cut"
+    """The provider's answer ended before it was whole."""
+    INCOMPLETE = "incomplete"
+    """The stream ended cleanly without the dialect's terminal event."""
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """The provider could not be called at all."""
+    MAYBE_SENT = "maybe_sent"
+    """The connection was lost while or after sending; the provider may have worked on it."""
+    CLIENT_GONE = "client_gone"
+    SLOW_CLIENT = "slow_client"
+    FAULT = "fault"
+    """The gateway itself refused after binding."""
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens as the provider counts them."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+
+class Observed(msgspec.Struct, omit_defaults=True):
+    """What a reply decoder learnt from an answer on the side. Mutable while the answer runs."""
+
+    model: str = ""
+    fingerprint: str = ""
+    response_id: str = ""
+    finish: str = ""
+    usage: Usage | None = None
+    tool_calls: list[str] = []
+    """Ids of tool calls handed out, in order of appearance."""
+    terminal: bool = False
+    """The dialect's terminal event was seen, or a whole non-streamed body."""
+    error: str = ""
+    """Code of an error body or error event; empty when there was none."""

@@ -1,0 +1,1 @@
+"""One package per wire format: envelope, splice, reply decoder, error shape."""

@@ -1,0 +1,1 @@
+"""Which model ids float, by vendor, from a table."""

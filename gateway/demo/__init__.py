@@ -1,0 +1,1 @@
+"""The mock provider and the story that `make demo` tells."""

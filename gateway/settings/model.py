@@ -1,0 +1,230 @@
+"""What the configuration file may say, as frozen values. A member that is not here is an error with file, line and key.
+
+Durations and money are read to plain numbers (seconds, USD) by `settings.units` before they reach these types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gateway.core.contract.alias import SideEffects, Stakes
+from gateway.core.contract.release import Mode
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+RIGHTS = ("pass-through", "provider-state", "learn", "pin-release")
+"""Rights of a data-port key."""
+ADMIN_RIGHTS = ("read", "content", "rollback", "rollout", "release")
+"""Rights of an admin token."""
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every settings type."""
+
+
+class TlsSettings(Model, frozen=True):
+    """Certificate of a listener: PEM files."""
+
+    certificate: str
+    key: str
+
+
+class AdminToken(Model, frozen=True):
+    """A named token of the admin port; only its sha256 is kept."""
+
+    name: Name
+    sha256: Sha256
+    rights: tuple[Literal["read", "content", "rollback", "rollout", "release"], ...] = ("read",)
+
+
+class AdminSettings(Model, frozen=True):
+    """The admin port."""
+
+    listen: str = "127.0.0.1:8081"
+    metrics: Literal["open", "token"] = "open"
+    tokens: tuple[AdminToken, ...] = ()
+
+
+class SentinelSettings(Model, frozen=True):
+    """Redis Sentinel: `host:port` of each sentinel and the name of the primary."""
+
+    master: str
+    nodes: tuple[str, ...]
+
+
+class StoreSettings(Model, frozen=True):
+    """Where stamps, pointers and the journal live."""
+
+    redis: str = "embedded"
+    """`embedded`, or redis://, rediss:// or unix:// with user, password and database in the URL."""
+    shadow_redis: str = ""
+    data_dir: str = ".trivet"
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "trivet"
+    ca_file: str = ""
+    sentinel: SentinelSettings | None = None
+    assume: Literal["", "durable"] = ""
+    """`durable` says that the server is persistent and noeviction where it will not tell."""
+    journal_ttl: float = 30 * 86400.0
+    steps_kept: int = 100_000
+    """Entries kept in the capped `steps` stream of an alias."""
+    log_bytes: int = 256 << 20
+    """Bytes of host log kept on this host."""
+
+
+class RunSettings(Model, frozen=True):
+    """How long a run keeps its triple, and where its id is read from, in order."""
+
+    ttl: float = 72 * 3600.0
+    max_age: float = 30 * 86400.0
+    sources: tuple[str, ...] = ("x-trivet-run", "state", "tool_calls")
+    """Header names, `state`, `tool_calls`, or `metadata.KEY` of the body."""
+
+
+class LimitSettings(Model, frozen=True):
+    """Per-key limits."""
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent_runs: int = 0
+    usd_per_day: float = 0.0
+
+
+class KeySettings(Model, frozen=True):
+    """A data-port key; only its sha256 is kept."""
+
+    sha256: Sha256
+    tenant: Name
+    segment: str = ""
+    rights: tuple[Literal["pass-through", "provider-state", "learn", "pin-release"], ...] = ()
+    aliases: dict[str, str] = {}
+    """Model name as sent by this key's agents, to alias."""
+    limits: LimitSettings = LimitSettings()
+
+
+class TimeoutSettings(Model, frozen=True):
+    """Limits of a provider call, seconds. 0 means none."""
+
+    connect: float = 5.0
+    first_byte: float = 300.0
+    between_chunks: float = 120.0
+    total: float = 0.0
+
+
+class EndpointSettings(Model, frozen=True):
+    """One host that serves the same snapshots; `models` maps a snapshot to the name this host knows it by."""
+
+    url: str
+    models: dict[str, str] = {}
+    weight: int = 1
+    api_key: str = ""
+
+
+class ProviderSettings(Model, frozen=True):
+    """A model provider."""
+
+    base_url: str
+    api_key: str = "client"
+    """The provider's key, or the word `client` to forward the caller's own credential, to this provider only."""
+    background_api_key: str = ""
+    vendor: str = ""
+    """Which row set of the pinning table applies; by default the provider's name, or what its host tells."""
+    dialects: tuple[str, ...] = ()
+    auth_header: str = ""
+    """Header the key goes in: `authorization` (as Bearer), `api-key`, `x-api-key` or `x-goog-api-key`; by default what the vendor reads."""
+    allow_private: bool = False
+    """Allows http:// and private or loopback addresses, by name of this provider."""
+    ca_file: str = ""
+    timeouts: TimeoutSettings = TimeoutSettings()
+    endpoints: tuple[EndpointSettings, ...] = ()
+    headers: dict[str, str] = {}
+    connections: int = 256
+
+
+class LegSettings(Model, frozen=True):
+    """A prompt or toolset of a first release."""
+
+    file: str
+    mode: Mode = Mode.SERVE
+
+
+class ParamSettings(Model, frozen=True):
+    """Members to set, drop or rename."""
+
+    set: dict[str, Any] = {}
+    drop: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+
+
+class ReleaseSettings(Model, frozen=True):
+    """The release an alias starts with."""
+
+    model: str
+    prompt: LegSettings | None = None
+    tools: LegSettings | None = None
+    params: ParamSettings = ParamSettings()
+
+
+class AliasSettings(Model, frozen=True):
+    """An alias and its stakes. The pointer is data: `first_release` only creates an alias nobody knows yet."""
+
+    first_release: ReleaseSettings
+    stakes: Stakes = Stakes.STANDARD
+    side_effects: SideEffects = SideEffects.UNSTATED
+    allow_floating: str = ""
+    """The reason why a release of this alias may float (stakes `standard` only)."""
+    warm: int = 3
+
+
+class ServeSettings(Model, frozen=True):
+    """Processes and limits of the data port."""
+
+    workers: int = 1
+    drain: float = 30.0
+    """Seconds that streams in flight get after SIGTERM."""
+    body_bytes: int = 64 << 20
+    upload_bytes: int = 1 << 30
+    head_timeout: float = 10.0
+    body_timeout: float = 60.0
+    idle_timeout: float = 75.0
+    write_timeout: float = 60.0
+    event_bytes: int = 8 << 20
+    """Largest single event of a stream."""
+    heartbeat: float = 0.0
+    """Seconds of silence after which a comment is sent into a stream that has begun; 0 is off."""
+
+
+class RetrySettings(Model, frozen=True):
+    """Retries of the gateway itself, inside one release."""
+
+    budget: float = 0.1
+    """Share of live requests of the last 10 seconds that may be retries."""
+    minimum: int = 3
+    wait_limit: float = 2.0
+    """Longest `retry-after` in seconds that the gateway waits out itself."""
+    breaker_failures: int = 5
+    breaker_seconds: float = 10.0
+
+
+class Settings(Model, frozen=True):
+    """The whole file."""
+
+    listen: str = "127.0.0.1:8080"
+    auth: Literal["none", "keys", "open"] = "none"
+    tls: TlsSettings | None = None
+    admin: AdminSettings = AdminSettings()
+    store: StoreSettings = StoreSettings()
+    stamp_keys: tuple[str, ...] = ()
+    runs: RunSettings = RunSettings()
+    keys: tuple[KeySettings, ...] = ()
+    segments: dict[str, tuple[str, ...]] = {}
+    """Named groups of tenants; the `segment` of a key is the same thing said from the other end."""
+    providers: dict[str, ProviderSettings] = {}
+    default_provider: dict[str, str] = {}
+    """Provider per dialect for paths that name no alias; by default the vendor of the dialect."""
+    unmanaged: Literal["refuse", "learn", "pass"] = "learn"
+    aliases: dict[str, AliasSettings] = {}
+    serve: ServeSettings = ServeSettings()
+    retry: RetrySettings = RetrySettings()

@@ -1,0 +1,86 @@
+"""Every key of the store, in one place. The braces are literal hash tags; names are percent-encoded so that no name can break out of its tag.
+
+`docs/redis.md` documents each of these as a public interface, and a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from gateway.core.contract.run import run_digest
+
+SCHEMA = 1
+"""Schema version of everything below, kept in the `store` hash."""
+
+
+class Keys:
+    """Key names under one prefix."""
+
+    __slots__ = ("prefix",)
+
+    def __init__(self, prefix: str = "trivet") -> None:
+        self.prefix = prefix
+
+    def store(self) -> str:
+        """Hash: `instance` (random id of this store), `schema`."""
+        return f"{self.prefix}:store"
+
+    def aliases(self) -> str:
+        """Set: names of all aliases."""
+        return f"{self.prefix}:aliases"
+
+    def releases(self) -> str:
+        """Sorted set: release ids by creation time in milliseconds."""
+        return f"{self.prefix}:releases"
+
+    def workers(self) -> str:
+        """Hash: worker id to its heartbeat."""
+        return f"{self.prefix}:workers"
+
+    def pointers(self) -> str:
+        """Pub/sub channel: `ALIAS VERSION` after every pointer write."""
+        return f"{self.prefix}:pointers"
+
+    def artifact(self, digest: str) -> str:
+        """String: canonical bytes of a prompt or toolset."""
+        return f"{self.prefix}:artifact:{{{digest}}}"
+
+    def release(self, release: str) -> str:
+        """String: a release as JSON."""
+        return f"{self.prefix}:release:{{{release}}}"
+
+    def release_runs(self, release: str) -> str:
+        """Sorted set: RUN ids bound to the release, by the time of their last known binding."""
+        return f"{self.prefix}:release-runs:{{{release}}}"
+
+    def alias(self, alias: str) -> str:
+        """Hash: version, epoch, stakes, a field per lane, the rollout."""
+        return f"{self.prefix}:alias:{{{quote(alias, safe='')}}}"
+
+    def history(self, alias: str) -> str:
+        """Stream, never trimmed: every pointer write and transition."""
+        return f"{self.prefix}:history:{{{quote(alias, safe='')}}}"
+
+    def run(self, tenant: str, run: str) -> str:
+        """Hash: a stamp per alias, the step counter; ttl."""
+        return f"{self.prefix}:run:{{{run_digest(tenant, run)}}}"
+
+    def journal(self, tenant: str, run: str) -> str:
+        """Stream, ttl: plan, steps, outcomes of a run."""
+        return f"{self.prefix}:journal:{{{run_digest(tenant, run)}}}"
+
+    def steps(self, alias: str) -> str:
+        """Stream, capped: plan and step of runs of one request."""
+        return f"{self.prefix}:steps:{{{quote(alias, safe='')}}}"
+
+    def link(self, tenant: str, identifier: str) -> str:
+        """String, ttl: a tool-call or provider state id to its run."""
+        return f"{self.prefix}:link:{{{quote(tenant, safe='')}/{quote(identifier, safe='')}}}"
+
+    def exposures(self, alias: str) -> str:
+        """Stream, bounded: which run was bound to which arm."""
+        return f"{self.prefix}:exposures:{{{quote(alias, safe='')}}}"
+
+    def events(self, alias: str) -> str:
+        """Stream, bounded: guardrail observations."""
+        return f"{self.prefix}:events:{{{quote(alias, safe='')}}}"

@@ -1,0 +1,1 @@
+"""Providers: endpoints, credentials, retries, breakers. Every failure becomes a Fault here, once."""
