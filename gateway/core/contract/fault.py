@@ -75,7 +75,7 @@ class Fault(Exception):
     `reason` the label of the rejection counter, `allow` the methods of a 405, `close` asks to close the connection.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an error is raised in one line where it is found, by keyword
         self,
         kind: Kind,
         code: str,
