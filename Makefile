@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 ARGS   ?=
 # Two workers; tests of one file stay together, so that a file's servers are started once.
 PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadfile
