@@ -22,7 +22,7 @@ class Keys:
         self.prefix = prefix
 
     def store(self) -> str:
-        """Hash: `instance` (random id of this store), `schema`."""
+        """Hash: `instance` (random id of this store), `schema`, after a bootstrap `replaces` (`records.StoreIdentity`)."""
         return f"{self.prefix}:store"
 
     def aliases(self) -> str:
@@ -38,7 +38,7 @@ class Keys:
         return f"{self.prefix}:workers"
 
     def pointers(self) -> str:
-        """Pub/sub channel: `ALIAS VERSION` after every pointer write."""
+        """Pub/sub channel: `ALIAS VERSION` after every pointer write, `REL 0` after a release record changed (block, unblock)."""
         return f"{self.prefix}:pointers"
 
     def artifact(self, digest: str) -> str:
