@@ -197,7 +197,6 @@ def _connect(settings: StoreSettings, url: str, seconds: float) -> Redis:
         "socket_timeout": seconds,
         "socket_connect_timeout": CONNECT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
         "protocol": 2,
     }
     secure: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""Tests of the operations that the admin API and the command line share."""
