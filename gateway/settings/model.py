@@ -14,15 +14,32 @@ from gateway.core.contract.release import Mode
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:/-]{1,64}$")]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"}, extra_json_schema={"x-unit": "seconds"})]
+"""A duration; the file may say `72h`."""
+Bytes = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "bytes"}, extra_json_schema={"x-unit": "bytes"})]
+"""A size; the file may say `64MiB`."""
+UsdPerDay = Annotated[
+    float, msgspec.Meta(ge=0, extra={"unit": "usd_per_day"}, extra_json_schema={"x-unit": "usd_per_day"})
+]
+"""Money over time; the file may say `5 USD/day`."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 RIGHTS = ("pass-through", "provider-state", "learn", "pin-release")
 """Rights of a data-port key."""
+SECRET = frozenset({"api_key", "background_api_key", "stamp_keys", "redis", "shadow_redis", "headers"})
+"""Members that may hold a secret: never shown, and best taken from the environment."""
 ADMIN_RIGHTS = ("read", "content", "rollback", "rollout", "release")
 """Rights of an admin token."""
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every settings type."""
+    """Base of every settings type. Its repr shows no member that may hold a secret."""
+
+    def __repr__(self) -> str:
+        pairs = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = ", ".join(f"{name}=..." if name in SECRET else f"{name}={value!r}" for name, value in pairs)
+        return f"{type(self).__name__}({shown})"
 
 
 class TlsSettings(Model, frozen=True):
@@ -67,18 +84,18 @@ class StoreSettings(Model, frozen=True):
     sentinel: SentinelSettings | None = None
     assume: Literal["", "durable"] = ""
     """`durable` says that the server is persistent and noeviction where it will not tell."""
-    journal_ttl: float = 30 * 86400.0
-    steps_kept: int = 100_000
+    journal_ttl: Seconds = 30 * 86400.0
+    steps_kept: Positive = 100_000
     """Entries kept in the capped `steps` stream of an alias."""
-    log_bytes: int = 256 << 20
+    log_bytes: Bytes = 256 << 20
     """Bytes of host log kept on this host."""
 
 
 class RunSettings(Model, frozen=True):
     """How long a run keeps its triple, and where its id is read from, in order."""
 
-    ttl: float = 72 * 3600.0
-    max_age: float = 30 * 86400.0
+    ttl: Seconds = 72 * 3600.0
+    max_age: Seconds = 30 * 86400.0
     sources: tuple[str, ...] = ("x-trivet-run", "state", "tool_calls")
     """Header names, `state`, `tool_calls`, or `metadata.KEY` of the body."""
 
@@ -86,10 +103,10 @@ class RunSettings(Model, frozen=True):
 class LimitSettings(Model, frozen=True):
     """Per-key limits."""
 
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    concurrent_runs: int = 0
-    usd_per_day: float = 0.0
+    requests_per_minute: Count = 0
+    tokens_per_minute: Count = 0
+    concurrent_runs: Count = 0
+    usd_per_day: UsdPerDay = 0.0
 
 
 class KeySettings(Model, frozen=True):
@@ -107,10 +124,10 @@ class KeySettings(Model, frozen=True):
 class TimeoutSettings(Model, frozen=True):
     """Limits of a provider call, seconds. 0 means none."""
 
-    connect: float = 5.0
-    first_byte: float = 300.0
-    between_chunks: float = 120.0
-    total: float = 0.0
+    connect: Seconds = 5.0
+    first_byte: Seconds = 300.0
+    between_chunks: Seconds = 120.0
+    total: Seconds = 0.0
 
 
 class EndpointSettings(Model, frozen=True):
@@ -118,8 +135,11 @@ class EndpointSettings(Model, frozen=True):
 
     url: str
     models: dict[str, str] = {}
-    weight: int = 1
+    weight: Count = 1
     api_key: str = ""
+    """By default the provider's own."""
+    api_version: str = ""
+    """Azure's `api-version` of the deployments path; empty uses the path without versions. By default the provider's own."""
 
 
 class ProviderSettings(Model, frozen=True):
@@ -134,13 +154,15 @@ class ProviderSettings(Model, frozen=True):
     dialects: tuple[str, ...] = ()
     auth_header: str = ""
     """Header the key goes in: `authorization` (as Bearer), `api-key`, `x-api-key` or `x-goog-api-key`; by default what the vendor reads."""
+    api_version: str = ""
+    """Azure's `api-version` for requests that bring none; empty uses `/openai/v1`, which needs none."""
     allow_private: bool = False
     """Allows http:// and private or loopback addresses, by name of this provider."""
     ca_file: str = ""
     timeouts: TimeoutSettings = TimeoutSettings()
     endpoints: tuple[EndpointSettings, ...] = ()
     headers: dict[str, str] = {}
-    connections: int = 256
+    connections: Positive = 256
 
 
 class LegSettings(Model, frozen=True):
@@ -175,37 +197,39 @@ class AliasSettings(Model, frozen=True):
     side_effects: SideEffects = SideEffects.UNSTATED
     allow_floating: str = ""
     """The reason why a release of this alias may float (stakes `standard` only)."""
-    warm: int = 3
+    warm: Count = 3
 
 
 class ServeSettings(Model, frozen=True):
     """Processes and limits of the data port."""
 
-    workers: int = 1
-    drain: float = 30.0
+    workers: Positive = 1
+    drain: Seconds = 30.0
     """Seconds that streams in flight get after SIGTERM."""
-    body_bytes: int = 64 << 20
-    upload_bytes: int = 1 << 30
-    head_timeout: float = 10.0
-    body_timeout: float = 60.0
-    idle_timeout: float = 75.0
-    write_timeout: float = 60.0
-    event_bytes: int = 8 << 20
+    notice: Seconds = 0.25
+    """Seconds between readiness turning red and the listener closing, for a load balancer to look away first."""
+    body_bytes: Bytes = 64 << 20
+    upload_bytes: Bytes = 1 << 30
+    head_timeout: Seconds = 10.0
+    body_timeout: Seconds = 60.0
+    idle_timeout: Seconds = 75.0
+    write_timeout: Seconds = 60.0
+    event_bytes: Bytes = 8 << 20
     """Largest single event of a stream."""
-    heartbeat: float = 0.0
+    heartbeat: Seconds = 0.0
     """Seconds of silence after which a comment is sent into a stream that has begun; 0 is off."""
 
 
 class RetrySettings(Model, frozen=True):
     """Retries of the gateway itself, inside one release."""
 
-    budget: float = 0.1
+    budget: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Share of live requests of the last 10 seconds that may be retries."""
-    minimum: int = 3
-    wait_limit: float = 2.0
+    minimum: Count = 3
+    wait_limit: Seconds = 2.0
     """Longest `retry-after` in seconds that the gateway waits out itself."""
-    breaker_failures: int = 5
-    breaker_seconds: float = 10.0
+    breaker_failures: Positive = 5
+    breaker_seconds: Seconds = 10.0
 
 
 class Settings(Model, frozen=True):
@@ -219,12 +243,12 @@ class Settings(Model, frozen=True):
     stamp_keys: tuple[str, ...] = ()
     runs: RunSettings = RunSettings()
     keys: tuple[KeySettings, ...] = ()
-    segments: dict[str, tuple[str, ...]] = {}
+    segments: dict[Name, tuple[Name, ...]] = {}
     """Named groups of tenants; the `segment` of a key is the same thing said from the other end."""
-    providers: dict[str, ProviderSettings] = {}
+    providers: dict[Name, ProviderSettings] = {}
     default_provider: dict[str, str] = {}
     """Provider per dialect for paths that name no alias; by default the vendor of the dialect."""
     unmanaged: Literal["refuse", "learn", "pass"] = "learn"
-    aliases: dict[str, AliasSettings] = {}
+    aliases: dict[Name, AliasSettings] = {}
     serve: ServeSettings = ServeSettings()
     retry: RetrySettings = RetrySettings()
