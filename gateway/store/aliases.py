@@ -1,0 +1,174 @@
+"""Aliases as the control side reads and writes them: one compare-and-set per write, with its history entry and its news.
+
+Rule of the file: a pointer write is applied once or not at all. When the answer is lost, the history tells which:
+every write carries an operation id, so sending it again can neither double it nor undo what came after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.core.contract.alias import AliasState
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.records import HistoryEntry
+from gateway.store.client import Store
+from gateway.store.history import history_entry, history_values
+from gateway.store.records import alias_fields, alias_state
+from gateway.store.scripts import CREATE_ALIAS, WRITE_POINTER, sha
+
+UNKNOWN_FATE = frozenset({"store_timeout", "store_unavailable"})
+"""Faults after which a write may have been made all the same."""
+ATTEMPTS = 3
+"""Times one write is sent; only the first that arrives counts."""
+
+
+class PointerMoved(Fault):
+    """Somebody else wrote the alias first; `stored` is the version that is there now. Nothing was written."""
+
+    def __init__(self, name: str, expected: int, stored: int) -> None:
+        super().__init__(
+            Kind.CONFLICT,
+            "pointer_moved",
+            f"alias {name} is at version {stored}, not {expected}: somebody changed it meanwhile. "
+            "Look at `trivet alias history` and decide again.",
+        )
+        self.stored = stored
+
+
+async def names(store: Store) -> list[str]:
+    """Names of all aliases, sorted. A name whose hash is gone is among them."""
+    return sorted(name.decode() for name in await store.read("SMEMBERS", store.keys.aliases()))
+
+
+async def get(store: Store, name: str) -> AliasState | None:
+    """The state of one alias; None when the store does not know it."""
+    return _state(name, await store.do("HGETALL", store.keys.alias(name)))
+
+
+async def every(store: Store) -> dict[str, AliasState]:
+    """All aliases by name, sorted."""
+    known = await names(store)
+    answers = await store.read_many([("HGETALL", store.keys.alias(name)) for name in known])
+    states = {name: _state(name, answer) for name, answer in zip(known, answers, strict=True)}
+    return {name: state for name, state in states.items() if state is not None}
+
+
+async def write(
+    store: Store, before: AliasState, after: AliasState, entry: HistoryEntry, *, epoch: int | None = None
+) -> AliasState:
+    """Replace `before` by `after` if the store still has `before.version`; returns the state as stored.
+
+    `entry` says who and why and must carry an `operation`; its versions and states are set here. `epoch` is the fencing
+    epoch of a control process that holds the lease; None for a person's order, which needs no lease.
+    Raises PointerMoved when somebody was first, Fault `fenced` for an old epoch, Fault when the store cannot be used.
+    """
+    stored = msgspec.structs.replace(
+        after, version=before.version + 1, epoch=before.epoch if epoch is None else max(epoch, before.epoch)
+    )
+    record = history_values(_filled(entry, before, stored))
+    arguments: list[str | bytes | int] = [
+        before.version,
+        "" if epoch is None else epoch,
+        store.keys.pointers(),
+        after.name,
+        len(record),
+        *record,
+        *_flat(alias_fields(stored)),
+    ]
+    keys = [store.keys.alias(after.name), store.keys.history(after.name)]
+    for attempt in range(ATTEMPTS):
+        try:
+            word, number, *_ = await store.script(WRITE_POINTER, sha(WRITE_POINTER), keys, arguments)
+        except Fault as fault:
+            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
+                raise
+            continue
+        if word == b"ok" or (word == b"version" and attempt and await _applied(store, after.name, entry.operation)):
+            return stored
+        if word == b"epoch":
+            raise Fault(
+                Kind.CONFLICT,
+                "fenced",
+                f"alias {after.name}: a newer control process (epoch {number}) has taken over; this one steps back.",
+            )
+        if word == b"missing":
+            raise Fault(
+                Kind.CONFLICT,
+                "alias_gone",
+                f"alias {after.name} is not in the store any more; `trivet store` tells whether the store was emptied.",
+            )
+        raise PointerMoved(after.name, before.version, number)
+    raise AssertionError("unreachable")
+
+
+async def create(store: Store, state: AliasState, entry: HistoryEntry) -> bool:
+    """Make an alias nobody knows; False when the store knows it already, and then nothing was written.
+
+    Its releases must be stored before. The version of `state` is kept (a restore), at least 1.
+    """
+    await store.do("SADD", store.keys.aliases(), state.name)
+    stored = msgspec.structs.replace(state, version=max(state.version, 1))
+    record = history_values(_filled(entry, None, stored))
+    arguments: list[str | bytes | int] = [
+        store.keys.pointers(),
+        state.name,
+        len(record),
+        *record,
+        *_flat(alias_fields(stored)),
+    ]
+    keys = [store.keys.alias(state.name), store.keys.history(state.name)]
+    for attempt in range(ATTEMPTS):
+        try:
+            word, *_ = await store.script(CREATE_ALIAS, sha(CREATE_ALIAS), keys, arguments)
+        except Fault as fault:
+            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
+                raise
+            continue
+        return bool(word == b"ok") or (attempt > 0 and await _applied(store, state.name, entry.operation))
+    raise AssertionError("unreachable")
+
+
+async def history(store: Store, name: str, limit: int = 100) -> list[HistoryEntry]:
+    """The last `limit` entries of an alias, newest first."""
+    answer = await store.read("XREVRANGE", store.keys.history(name), "+", "-", "COUNT", limit)
+    return [history_entry(identifier.decode(), _text(fields)) for identifier, fields in answer]
+
+
+async def note(store: Store, name: str, entry: HistoryEntry) -> None:
+    """Add to the history what moved no pointer: a refusal, a bootstrap. Sent once; not idempotent."""
+    values = ["version", str(entry.version), *history_values(entry)]
+    await store.do("XADD", store.keys.history(name), "*", *values)
+
+
+async def _applied(store: Store, name: str, operation: str) -> bool:
+    """Whether an operation of this id is among the last writes: its answer was lost, not the write."""
+    return any(entry.operation == operation for entry in await history(store, name, 20))
+
+
+def _filled(entry: HistoryEntry, before: AliasState | None, after: AliasState) -> HistoryEntry:
+    return msgspec.structs.replace(entry, version=after.version, before=before, after=after)
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _state(name: str, fields: Mapping[bytes, bytes]) -> AliasState | None:
+    if not fields or b"version" not in fields:
+        return None
+    try:
+        return alias_state(_text(fields))
+    except ValueError as error:
+        raise Fault(
+            Kind.INTERNAL,
+            "alias_unreadable",
+            f"alias {name}: its hash in the store is not one this version can read. "
+            "Was it written by hand, or by a newer version?",
+        ) from error
+
+
+def _text(fields: Mapping[Any, Any]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in fields.items()}
