@@ -84,3 +84,11 @@ class Keys:
     def events(self, alias: str) -> str:
         """Stream, bounded: guardrail observations."""
         return f"{self.prefix}:events:{{{quote(alias, safe='')}}}"
+
+    def run_of(self, digest: str) -> str:
+        """The key of `run`, from RUN itself."""
+        return f"{self.prefix}:run:{{{digest}}}"
+
+    def journal_of(self, digest: str) -> str:
+        """The key of `journal`, from RUN itself."""
+        return f"{self.prefix}:journal:{{{digest}}}"
