@@ -19,6 +19,24 @@ from gateway.store.history import history_entry, history_values
 from gateway.store.records import alias_fields, alias_state
 from gateway.store.scripts import CREATE_ALIAS, WRITE_POINTER, sha
 
+LIFT = """
+local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
+if version >= tonumber(ARGV[1]) then return {'newer', version} end
+local stop = 4 + tonumber(ARGV[4])
+redis.call('DEL', KEYS[1])
+for at = stop + 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
+local entry = {'version', ARGV[1]}
+for at = 5, stop do entry[#entry + 1] = ARGV[at] end
+redis.call('XADD', KEYS[2], '*', unpack(entry))
+redis.call('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. ARGV[1])
+return {'ok', tonumber(ARGV[1])}
+"""
+"""Put a state of a known higher version in place: a restore, or an override that was made while the store was dead.
+
+KEYS: alias hash, history. ARGV: version, channel, alias name, number n of history values, history fields and values, hash
+fields and values. Reply: `ok` or `newer`, and the version stored then.
+"""
+
 UNKNOWN_FATE = frozenset({"store_timeout", "store_unavailable"})
 """Faults after which a write may have been made all the same."""
 ATTEMPTS = 3
@@ -128,6 +146,33 @@ async def create(store: Store, state: AliasState, entry: HistoryEntry) -> bool:
                 raise
             continue
         return bool(word == b"ok") or (attempt > 0 and await _applied(store, state.name, entry.operation))
+    raise AssertionError("unreachable")
+
+
+async def lift(store: Store, before: AliasState | None, after: AliasState, entry: HistoryEntry) -> bool:
+    """Store `after` with its own version if that is above the store's; False when the store is as new or newer.
+
+    `before` is only told in the history. Its releases must be stored before.
+    """
+    await store.do("SADD", store.keys.aliases(), after.name)
+    record = history_values(_filled(entry, before, after))
+    arguments: list[str | bytes | int] = [
+        after.version,
+        store.keys.pointers(),
+        after.name,
+        len(record),
+        *record,
+        *_flat(alias_fields(after)),
+    ]
+    keys = [store.keys.alias(after.name), store.keys.history(after.name)]
+    for attempt in range(ATTEMPTS):
+        try:
+            word, *_ = await store.script(LIFT, sha(LIFT), keys, arguments)
+        except Fault as fault:
+            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
+                raise
+            continue
+        return bool(word == b"ok") or (attempt > 0 and await _applied(store, after.name, entry.operation))
     raise AssertionError("unreachable")
 
 
