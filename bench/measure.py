@@ -1,0 +1,185 @@
+"""Processes under measurement: started in their own group, pinned to a core, read through /proc, always ended.
+
+The contestant runs on the first core; mock, load generator and Redis on the second. With one core only, nothing is pinned and
+the numbers say little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TICKS = os.sysconf("SC_CLK_TCK")
+CORES = sorted(os.sched_getaffinity(0))
+PROXY_CORE, OTHER_CORE = CORES[0], CORES[-1]
+
+
+def pinned(core: int, command: list[str]) -> list[str]:
+    """The command, held to one core where there are two."""
+    taskset = shutil.which("taskset")
+    return [taskset, "-c", str(core), *command] if taskset and len(CORES) > 1 else command
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], core: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process and whatever it starts, in a process group of its own that ends with the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            pinned(core, command),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
+            cwd=log.parent,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the whole group to stop, then make it."""
+    for number, patience in ((signal.SIGTERM, 6.0), (signal.SIGKILL, 3.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            process.poll()
+            if not group_alive(process.pid):
+                return
+            time.sleep(0.05)
+
+
+def group_alive(group: int) -> bool:
+    """Whether the group has a member that still runs (a zombie does not)."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all its descendants."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def cpu(pid: int) -> float:
+    """Seconds of user and system time of a process tree so far."""
+    total = 0
+    for process in tree(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Proportional set size in MB: of the tree, and of its largest process that is hot (the worker)."""
+    sizes = []
+    for process in tree(pid):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            sizes.append((times.user + times.system, process.memory_full_info().pss / 1e6))
+    return {"tree": sum(size for _, size in sizes), "worker": max(sizes)[1]} if sizes else {"tree": 0.0, "worker": 0.0}
+
+
+def get_json(port: int, path: str = "/") -> Any:
+    """A GET to loopback, read as JSON."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def wait_until_serving(
+    process: subprocess.Popen[bytes], port: int, body: bytes, key: str, patience: float = 90.0
+) -> str:
+    """Wait until a real request gets the mock's answer. Returns "" or why it never did."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    deadline, why = time.monotonic() + patience, "no answer"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return f"exited with {process.returncode}"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
+                if "quick brown" in json.load(answer)["choices"][0]["message"]["content"]:
+                    return ""
+                why = "answered with something else"
+        except (OSError, ValueError, KeyError) as error:
+            why = repr(error)
+            time.sleep(0.2)
+    return why
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of load."""
+
+    name: str
+    body: str
+    conns: int = 32
+    low_rate: bool = False
+    stream: bool = False
+
+
+SCENARIOS = (
+    Scenario("2k", "2k"),
+    Scenario("64k", "64k"),
+    Scenario("sse", "stream", conns=64, stream=True),
+    Scenario("rate", "2k", conns=16, low_rate=True),
+)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """The load generator with what stays the same for a whole bench."""
+
+    program: Path
+    bodies: Path
+    mock: int
+    seconds: float
+    options: tuple[str, ...] = field(default=())
+
+    def run(
+        self, scenario: Scenario, port: int, *, rate: int = 200, require: str = "", pid: int = 0, store: int = 0
+    ) -> dict[str, float]:
+        """Load one port. CPU is that of the process trees `pid` and `store`, divided by what the mock has seen of it."""
+        command = [str(self.program), "--port", str(port), "--body", str(self.bodies / f"{scenario.body}.json")]
+        command += ["--conns", str(scenario.conns), "--secs", str(self.seconds), *self.options]
+        command += ["--rate", str(rate)] if scenario.low_rate else []
+        command += ["--stream"] if scenario.stream else []
+        command += ["--require", require] if require else []
+        seen, before, stored = get_json(self.mock), cpu(pid) if pid else 0.0, cpu(store) if store else 0.0
+        done = subprocess.run(
+            pinned(OTHER_CORE, command), check=False, capture_output=True, text=True, timeout=self.seconds + 60
+        )
+        if done.returncode:
+            return {"errors": 1, "ok": 0}
+        used, used_store = (cpu(pid) if pid else 0.0) - before, (cpu(store) if store else 0.0) - stored
+        now = get_json(self.mock)
+        result: dict[str, float] = json.loads(done.stdout)
+        result["requests"] = requests = now["requests"] - seen["requests"]
+        result["cpu_us"] = used * 1e6 / max(requests, 1)
+        result["store_us"] = used_store * 1e6 / max(requests, 1)
+        result["cpu_event_us"] = used * 1e6 / max(now["events"] - seen["events"], 1)
+        return result
