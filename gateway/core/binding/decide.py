@@ -1,0 +1,94 @@
+"""Which release a run that has none gets: its lane's pointer, and within a rollout the split.
+
+Rule of the file: the choice depends on nothing but its arguments, so every worker makes the same one, and a run that was chosen
+at some weight is chosen at every higher weight of the same salt.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from hashlib import sha256
+
+from gateway.core.contract.alias import EVERYONE, AliasState, Arm, Lane
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.release import Leg, Mode
+
+WHOLE = 10_000
+"""The weight of everybody: weights are shares of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a new run is bound to. `allocation` is the candidate's weight when the run took part in the split, else 0."""
+
+    release: str
+    lane: str
+    arm: Arm
+    allocation: int
+
+
+def lane_of(state: AliasState, tenant: str, segment: str) -> tuple[str, Lane]:
+    """The lane a tenant falls into and its pointer: the tenant's own, its segment's, then everybody's.
+
+    Raises Fault 404 `model_not_found` when the alias has none of the three.
+    """
+    lanes = state.lanes
+    name = f"tenant:{tenant}"
+    lane = lanes.get(name)
+    if lane is None and segment:
+        name = f"segment:{segment}"
+        lane = lanes.get(name)
+    if lane is None:
+        name = EVERYONE
+        lane = lanes.get(name)
+    if lane is None:
+        raise Fault(
+            Kind.NOT_FOUND,
+            "model_not_found",
+            "The alias has no release for this tenant. An operator can give it one: `trivet rollout promote ALIAS --release REL`.",
+            param="model",
+            reason="model",
+        )
+    return name, lane
+
+
+def choose(state: AliasState, tenant: str, segment: str, unit: str, eligible: bool = True) -> Choice:
+    """The release for a run that has no stamp.
+
+    `unit` is what sticks to its arm: the run id, or for a nameless run `split_unit(...)`. `eligible` is False for a run that
+    cannot run the candidate's tools, or while the weight's lease has run out: it gets the stable release and allocation 0, so
+    it never counts as a control. The tenant is hashed with the unit. Raises Fault as `lane_of`.
+    """
+    name, lane = lane_of(state, tenant, segment)
+    split = state.split
+    if split is None or not eligible or split.weight <= 0 or name not in split.lanes:
+        return Choice(lane.release, name, Arm.STABLE, 0)
+    weight = min(split.weight, WHOLE)
+    if bucket(split.salt, f"{tenant}\0{unit}") < weight:
+        return Choice(split.candidate, name, Arm.CANARY, weight)
+    return Choice(lane.release, name, Arm.STABLE, weight)
+
+
+def bucket(salt: str, unit: str) -> int:
+    """0 to 9,999, uniform over units and independent between salts."""
+    digest = sha256(f"{salt}\0{unit}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") * WHOLE >> 64
+
+
+def split_unit(secret: bytes, tenant: str, alias: str, opening: bytes) -> str:
+    """The split unit of a request that names no run: 32 hex digits keyed by a secret, so nobody can aim for an arm.
+
+    Costs one HMAC over `opening` (system prompt and first user message): ask only while the alias has a split.
+    """
+    return hmac.digest(secret, b"\0".join((b"unit", tenant.encode(), alias.encode(), opening)), "sha256")[:16].hex()
+
+
+def can_run(tools: Leg, listed: Collection[str] | None, sent: str) -> bool:
+    """Whether an executor can run a release's toolset.
+
+    `listed` holds the digests of the toolsets that `x-trivet-tools` names, None without that header; `sent` is the digest of the
+    toolset in the request, empty without tools. An as-sent leg suits everybody; an executor that lists nothing claims nothing.
+    """
+    return tools.mode is Mode.AS_SENT or listed is None or tools.digest in listed or tools.digest == sent
