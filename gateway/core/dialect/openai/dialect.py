@@ -1,0 +1,44 @@
+"""OpenAI's wire format behind the Dialect protocol."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.contract.fault import Fault
+from gateway.core.dialect.base import Decoder, Envelope
+from gateway.core.dialect.openai import envelope, errors, reply
+from gateway.core.dialect.routes import Operation
+
+
+class OpenAI:
+    """Chat completions, completions, embeddings, models. Holds no state."""
+
+    name = "openai"
+
+    def read(self, operation: Operation | None, body: bytes) -> Envelope:
+        """See `Dialect.read`."""
+        return envelope.read(operation, body)
+
+    def model_edit(self, model: str) -> dict[str, bytes]:
+        """The top-level `model`."""
+        return {"model": msgspec.json.encode(model)}
+
+    def decoder(self, operation: Operation | None, stream: bool) -> Decoder:  # noqa: ARG002 - the protocol has it
+        """Every operation answers in the same few members."""
+        return reply.decoder(stream)
+
+    def status(self, fault: Fault) -> int:
+        """OpenAI uses HTTP's own statuses."""
+        return fault.status
+
+    def error(self, fault: Fault, request_id: str) -> bytes:  # noqa: ARG002 - the protocol has it
+        """See `errors.error`."""
+        return errors.error(fault)
+
+    def stream_error(self, fault: Fault, request_id: str) -> bytes:  # noqa: ARG002 - the protocol has it
+        """See `errors.stream_error`."""
+        return errors.stream_error(fault)
+
+    def looks_like_error(self, body: bytes) -> bool:
+        """See `errors.looks_like_error`."""
+        return errors.looks_like_error(body)

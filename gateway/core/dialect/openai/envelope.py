@@ -1,0 +1,115 @@
+"""What is read of an OpenAI request. Messages are looked into only when somebody asks for something inside them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
+from gateway.core.dialect.routes import Operation
+from gateway.core.dialect.splice import scan, unbounded
+
+SYSTEM_ROLES = ("system", "developer")
+
+
+class Line(msgspec.Struct, gc=False):
+    """A message, as far as linking needs it."""
+
+    role: str = ""
+    tool_call_id: str = ""
+
+
+_lines = msgspec.json.Decoder(list[Line]).decode
+_role = msgspec.json.Decoder(Line).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class ChatEnvelope(Envelope):
+    """A chat completion request."""
+
+    __slots__ = ("_head",)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """`tool_call_id` of the tool messages after the last message of another role, newest first."""
+        raw = self.members.get("messages")
+        if raw is None or b'"tool_call_id"' not in raw:
+            return ()
+        try:
+            lines = unbounded(_lines, raw)
+        except msgspec.DecodeError:
+            return ()
+        found: list[str] = []
+        for line in reversed(lines):
+            if line.role != "tool":
+                break
+            if line.tool_call_id and line.tool_call_id not in found:
+                found.append(line.tool_call_id)
+        return tuple(found)
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether `tools` or the older `functions` hold anything."""
+        return bool(self.toolset())
+
+    def toolset(self) -> bytes:
+        """`tools` as sent; the older `functions` when there are no tools."""
+        for name in ("tools", "functions"):
+            raw = self.members.get(name)
+            if raw is not None and raw[:1] == b"[" and raw[1:-1].strip():
+                return raw
+        return b""
+
+    def system(self) -> bytes:
+        """The system and developer messages before any other message, as a JSON array of the messages as sent."""
+        return self._split()[0]
+
+    def opening(self) -> bytes:
+        """The same and the first message after them, which is the user's, as a JSON array."""
+        system, first = self._split()
+        if not first:
+            return system
+        return system[:-1] + b"," + first + b"]" if system else b"[" + first + b"]"
+
+    def _split(self) -> tuple[bytes, bytes]:
+        try:
+            return self._head
+        except AttributeError:
+            self._head: tuple[bytes, bytes] = self._cut()
+            return self._head
+
+    def _cut(self) -> tuple[bytes, bytes]:
+        raw = self.members.get("messages")
+        if raw is None or raw[:1] != b"[":
+            return b"", b""
+        system: list[bytes] = []
+        first = b""
+        for item in unbounded(_items, raw):
+            try:
+                role = unbounded(_role, item).role
+            except msgspec.DecodeError:
+                role = ""
+            if role not in SYSTEM_ROLES:
+                first = bytes(item)
+                break
+            system.append(bytes(item))
+        return (b"[" + b",".join(system) + b"]" if system else b""), first
+
+
+class PlainEnvelope(Envelope):
+    """A completion or embedding request: one text, no roles, no tools."""
+
+    __slots__ = ()
+
+    def opening(self) -> bytes:
+        """The prompt or input as sent."""
+        return self.members.get("prompt") or self.members.get("input") or b""
+
+
+def read(operation: Operation | None, body: bytes) -> Envelope:
+    """The envelope of a request body. Raises Fault as `Dialect.read` says."""
+    members = scan(body)
+    refuse_routing(members)
+    if operation is None:
+        return Envelope(members)
+    refuse_odd_model(members)
+    return ChatEnvelope(members) if operation is Operation.CHAT else PlainEnvelope(members)

@@ -1,0 +1,203 @@
+"""Observes OpenAI answers: streamed chunk by chunk, or a whole body. Only the members named here are looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.dialect.base import Decoder
+from gateway.core.dialect.sse import datas
+
+BODY_CAP = 8 << 20
+"""Bytes of a whole body that are kept to be read; of a longer one only its end is known."""
+
+
+class Details(msgspec.Struct, gc=False):
+    """Parts of a token count; every provider leaves out some."""
+
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Tokens(msgspec.Struct, gc=False):
+    """`usage`, with DeepSeek's name for cached tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+
+class Groq(msgspec.Struct, gc=False):
+    """Groq's side member, the only place of usage in its older streams."""
+
+    usage: Tokens | None = None
+
+
+class Call(msgspec.Struct, gc=False):
+    """A tool call; only the first piece of a streamed one has an id."""
+
+    id: str | None = None
+
+
+class Said(msgspec.Struct, gc=False):
+    """A message or the delta of one."""
+
+    tool_calls: list[Call] | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One choice; `message` when whole, `delta` when streamed."""
+
+    finish_reason: str | None = None
+    delta: Said | None = None
+    message: Said | None = None
+
+
+class Reply(msgspec.Struct, gc=False):
+    """A chunk or a whole body."""
+
+    id: str | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    choices: list[Choice] | None = None
+    usage: Tokens | None = None
+    x_groq: Groq | None = None
+    error: Any = None
+
+
+class Words(msgspec.Struct, gc=False):
+    """What is still read of a reply whose members are not all of their known types."""
+
+    id: str | None = None
+    model: str | None = None
+    error: Any = None
+
+
+_reply = msgspec.json.Decoder(Reply).decode
+_words = msgspec.json.Decoder(Words).decode
+
+
+class StreamDecoder:
+    """Chunks of a streamed answer."""
+
+    __slots__ = ("observed",)
+
+    def __init__(self) -> None:
+        self.observed = Observed()
+
+    def feed(self, data: bytes) -> None:
+        """Whole events. Chunks after `[DONE]` are passed over."""
+        observed = self.observed
+        for text in datas(data):
+            if text[:1] == b"{":
+                if not observed.terminal:
+                    note(observed, text)
+            elif text.strip() == b"[DONE]":
+                observed.terminal = True
+
+    def finish(self) -> Observed:
+        """`terminal` says whether `[DONE]` was seen."""
+        return self.observed
+
+
+class BodyDecoder:
+    """A whole body, kept up to BODY_CAP and read at its end."""
+
+    __slots__ = ("_cap", "_pieces", "_size", "observed")
+
+    def __init__(self, cap: int = BODY_CAP) -> None:
+        self.observed = Observed()
+        self._cap = cap
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """The next piece of the body."""
+        self._size += len(data)
+        if self._size <= self._cap:
+            self._pieces.append(data)
+        else:
+            self._pieces.clear()
+
+    def finish(self) -> Observed:
+        """`terminal` when the body is a whole JSON value, or was too long to tell."""
+        if self._size > self._cap:
+            self.observed.terminal = True
+        elif self._pieces:
+            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self.observed.terminal = note(self.observed, body)
+        return self.observed
+
+
+def decoder(stream: bool) -> Decoder:
+    """A new decoder for one answer."""
+    return StreamDecoder() if stream else BodyDecoder()
+
+
+def note(observed: Observed, text: bytes) -> bool:
+    """Take in one chunk or body; False when it is no JSON object."""
+    try:
+        reply = _reply(text)
+    except msgspec.ValidationError:
+        return _note_words(observed, text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+    if not observed.model and reply.model:
+        observed.model = reply.model
+    if not observed.response_id and reply.id:
+        observed.response_id = reply.id
+    if not observed.fingerprint and reply.system_fingerprint:
+        observed.fingerprint = reply.system_fingerprint
+    if reply.choices:
+        for choice in reply.choices:
+            if choice.finish_reason is not None:
+                observed.finish = choice.finish_reason
+            said = choice.delta or choice.message
+            if said is not None and said.tool_calls:
+                _link(observed, said.tool_calls)
+    tokens = reply.usage or (reply.x_groq.usage if reply.x_groq is not None else None)
+    if tokens is not None:
+        observed.usage = count(tokens)
+    if reply.error is not None:
+        observed.error = code_of(reply.error)
+    return True
+
+
+def _note_words(observed: Observed, text: bytes) -> bool:
+    try:
+        words = _words(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return text.lstrip()[:1] == b"{"
+    observed.model = observed.model or words.model or ""
+    observed.response_id = observed.response_id or words.id or ""
+    if words.error is not None:
+        observed.error = code_of(words.error)
+    return True
+
+
+def _link(observed: Observed, calls: list[Call]) -> None:
+    for call in calls:
+        if call.id and call.id not in observed.tool_calls:
+            observed.tool_calls.append(call.id)
+
+
+def count(tokens: Tokens) -> Usage:
+    """Tokens in the contract's words."""
+    put, got = tokens.prompt_tokens_details, tokens.completion_tokens_details
+    cached = put.cached_tokens if put is not None and put.cached_tokens is not None else tokens.prompt_cache_hit_tokens
+    reasoning = got.reasoning_tokens if got is not None else None
+    return Usage(tokens.prompt_tokens or 0, tokens.completion_tokens or 0, cached or 0, reasoning or 0)
+
+
+def code_of(error: object) -> str:
+    """The word for an error member: its code, else its type, else `error`. Never the message."""
+    if isinstance(error, dict):
+        for name in ("code", "type", "status"):
+            value = error.get(name)
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                return str(value)[:64]
+    return "error"

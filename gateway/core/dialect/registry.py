@@ -1,0 +1,17 @@
+"""Every wire format by name. A new dialect is a package beside the others and one line here."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gateway.core.dialect.openai.dialect import OpenAI
+from gateway.core.dialect.passing import Anthropic, Gemini
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.core.dialect.base import Dialect
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini()})
+"""Read-only; the dialects hold no state."""

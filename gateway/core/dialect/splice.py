@@ -1,0 +1,246 @@
+"""Finds the top-level members of a JSON body and replaces, drops or appends some without touching any other byte.
+
+The rule of this file: a body that two parsers could read differently is refused before anything is decided from it.
+So the grammar is checked in full (RFC 8259), as are UTF-8, surrogate pairs, the depth, numbers no double can hold, and
+that no top-level name stands twice, however it is escaped. Numbers, white space and order pass as written.
+
+Memory grows with the body, never with the number of values in it: nothing is decoded that is not asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+import orjson
+
+from gateway.core.contract.fault import Fault, Kind
+
+MAX_DEPTH = 1024
+"""Levels of nesting handled; one more is refused. orjson stops at the same depth, so what is stored can be read."""
+DEEP_BYTES = 4 << 20
+"""Largest body that may be nested deeper than the interpreter's own recursion limit: its referee builds every value."""
+
+T = TypeVar("T")
+
+_GUARDED = sys.version_info < (3, 12)
+"""CPython 3.11 counts C recursion against a limit below MAX_DEPTH; later ones allow more, so the brackets are counted."""
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_text = msgspec.json.Decoder(str).decode
+_member = re.compile(rb'[ \t\n\r]*([,{])[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*').match
+_close = re.compile(rb"[ \t\n\r]*\}").match
+
+_SHAPE = bytes(ord("0") if c in b"0123456789.+" else ord("e") if c in b"eE" else ord("x") for c in range(256))
+_LONG = b"0" * 200
+"""Either an exponent has three digits or the digits before it are more than 200: else a number is below 1e308."""
+_BEFORE = frozenset(b":,[ \t\r\n-")
+_AFTER = frozenset(b",]} \t\r\n")
+
+
+class Members:
+    """The top-level members of a body, in order, and where they stand. Bound to the exact bytes it was made from."""
+
+    __slots__ = ("body", "close", "open", "spans")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.spans: dict[str, tuple[int, int, int]] = {}
+        """Name to (offset of the `{` or `,` before it, start of its value, end of its value)."""
+        self.open = 0
+        """Offset of the object's `{`."""
+        self.close = 0
+        """Offset of the object's `}`."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.spans
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.spans)
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def get(self, name: str) -> bytes | None:
+        """The value's bytes as sent, without white space around it; None when there is no such member."""
+        span = self.spans.get(name)
+        return None if span is None else self.body[span[1] : span[2]]
+
+    def text(self, name: str) -> str | None:
+        """The value as a string; None when the member is absent or is not a string."""
+        span = self.spans.get(name)
+        if span is None or self.body[span[1]] != 0x22:
+            return None
+        raw = self.body[span[1] : span[2]]
+        return _text(raw) if b"\\" in raw else raw[1:-1].decode()
+
+
+def scan(body: bytes) -> Members:
+    """Validate a body and find its top-level members.
+
+    Raises Fault 400: `invalid_json` (reason `json`), `json_depth` (reason `json_depth`) or `duplicate_key` (reason
+    `json_dup`). A body that is valid JSON but no object is `invalid_json` too.
+    """
+    raws = _grammar(body)
+    members = Members(body)
+    spans = members.spans
+    position = 0
+    for name, raw in raws.items():
+        found = _member(body, position)
+        # A name or value out of step with the decoder's means that an earlier value was overwritten by a later one.
+        if found is None or not _same(found[2], name):
+            raise _duplicate()
+        start = found.end()
+        if not body.startswith(raw, start):
+            raise _duplicate()
+        position = start + len(raw)
+        spans[name] = (found.start(1), start, position)
+    end = _close(body, position) if spans else None
+    if spans:
+        if end is None:
+            raise _duplicate()
+        members.open = next(iter(spans.values()))[0]
+        members.close = end.end() - 1
+    else:
+        members.open = body.index(b"{")
+        members.close = body.index(b"}")
+    return members
+
+
+def splice(members: Members, edits: Mapping[str, bytes | None]) -> bytes:
+    """The body with members replaced (bytes, which must be JSON), dropped (None) or appended; every other byte as sent.
+
+    A dropped member goes with the white space around it and one comma. Dropping what is not there changes nothing.
+    """
+    body, spans = members.body, members.spans
+    if len(edits) == 1:
+        ((name, value),) = edits.items()
+        span = spans.get(name)
+        if value is not None and span is not None:
+            return b"".join((body[: span[1]], value, body[span[2] :]))
+    if not spans:
+        added = [_pair(name, value) for name, value in edits.items() if value is not None]
+        return b"".join((body[: members.close], b",".join(added), body[members.close :]))
+    # A region is what stands between two commas, white space included: the kept ones are joined again by commas.
+    regions = []
+    order = list(spans.items())
+    for number, (name, (comma, start, end)) in enumerate(order):
+        after = order[number + 1][1][0] if number + 1 < len(order) else members.close
+        if name not in edits:
+            regions.append(body[comma + 1 : after])
+            continue
+        value = edits[name]
+        if value is not None:
+            regions.append(b"".join((body[comma + 1 : start], value, body[end:after])))
+    regions += [_pair(name, value) for name, value in edits.items() if value is not None and name not in spans]
+    return b"".join((body[: members.open + 1], b",".join(regions), body[members.close :]))
+
+
+def unbounded(decode: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw) -> T:
+    """Decode a value of an already scanned body, however near to MAX_DEPTH it is nested.
+
+    CPython 3.11 charges a C decoder's recursion to the interpreter's limit, which the caller's own frames share. The limit
+    is raised for this one call only: nothing else of this thread runs meanwhile.
+    """
+    try:
+        return decode(raw)
+    except RecursionError:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + MAX_DEPTH + 64)
+        try:
+            return decode(raw)
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+def _grammar(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        if not body.isascii():
+            str(body, "utf-8")
+        if not _GUARDED and body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+            _referee(body)
+        try:
+            raws = _decode(body)
+        except RecursionError:
+            _referee(body)
+            raws = unbounded(_decode, body)
+    except msgspec.ValidationError:
+        raise _invalid("The request body must be a JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _invalid("The request body is not valid JSON in UTF-8.") from None
+    _finite(body)
+    return raws
+
+
+def _referee(body: bytes) -> None:
+    """Refuse more than MAX_DEPTH levels, exactly."""
+    if len(body) > DEEP_BYTES:
+        raise _deep()
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        word = str(error).lower()
+        if "depth" in word or "recursion" in word:
+            raise _deep() from None
+        raise _invalid("The request body is not valid JSON in UTF-8.") from None
+
+
+def _finite(body: bytes) -> None:
+    """Refuse a number that becomes infinity in a double, such as 1e400: parsers disagree about what it is.
+
+    `body` is valid JSON. Runs on the shape of the bytes: a search for an exponent of three digits or a very long run.
+    """
+    shape = body.translate(_SHAPE)
+    suspects: list[int] = []
+    for needle in (b"0e000", _LONG):
+        position = 0
+        while (hit := shape.find(needle, position)) >= 0:
+            left = max(shape.rfind(b"x", position, hit) + 1, position)
+            right = shape.find(b"x", hit)
+            if right < 0:
+                right = len(body)
+            position = right
+            if body[left - 1] in _BEFORE and right < len(body) and body[right] in _AFTER:
+                try:
+                    infinite = float(body[left:right]) == float("inf")
+                except ValueError:
+                    continue
+                if infinite:
+                    suspects.append(left)
+    if not suspects:
+        return
+    # In a string it is only text, and stays valid JSON when its first digit becomes a letter; a number does not.
+    poisoned = bytearray(body)
+    for left in suspects:
+        poisoned[left] = 0x78
+    try:
+        unbounded(_decode, bytes(poisoned))
+    except msgspec.DecodeError:
+        raise _invalid("The request body holds a number that is too large.") from None
+
+
+def _same(quoted: bytes, name: str) -> bool:
+    if b"\\" in quoted:
+        return _text(quoted) == name
+    return quoted[1:-1] == name.encode()
+
+
+def _pair(name: str, value: bytes) -> bytes:
+    return b"%b:%b" % (msgspec.json.encode(name), value)
+
+
+def _invalid(message: str) -> Fault:
+    return Fault(Kind.BAD_REQUEST, "invalid_json", message, reason="json")
+
+
+def _deep() -> Fault:
+    message = f"The request body is nested deeper than {MAX_DEPTH} levels."
+    return Fault(Kind.BAD_REQUEST, "json_depth", message, reason="json_depth")
+
+
+def _duplicate() -> Fault:
+    message = "A top-level member of the request body stands twice; send each member once."
+    return Fault(Kind.BAD_REQUEST, "duplicate_key", message, reason="json_dup")
