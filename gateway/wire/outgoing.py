@@ -1,0 +1,207 @@
+"""The answer of an upstream, read piece by piece.
+
+It is whole only when its framing says so; any other ending is an error, never a short body. Pieces wait here up to a
+bound, above which reading pauses, so a slow client throttles its provider.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.wire.chunks import ChunkDecoder, ChunkError
+from gateway.wire.deadlines import NEVER
+from gateway.wire.errors import DeadlineExceeded, UpstreamBroken, UpstreamLost, WireError
+from gateway.wire.flow import Wait
+from gateway.wire.replies import ReplyHead
+
+if TYPE_CHECKING:
+    from gateway.wire.client import CallLimits
+    from gateway.wire.line import Line
+
+UNREAD_HIGH = 256 * 1024
+"""Answer bytes not yet read, above which reading from the upstream pauses."""
+
+_TO_THE_END = -2
+_CHUNKED = -1
+
+
+class Outgoing(ReplyHead):
+    """The answer of an upstream. `whole` once its last byte was received (read or not); `reused` tells whether the
+    connection had carried a call before; `first_byte_at` is loop time of the final head."""
+
+    __slots__ = (
+        "_decoder",
+        "_due",
+        "_error",
+        "_left",
+        "_limits",
+        "_line",
+        "_method",
+        "_now",
+        "_parts",
+        "_size",
+        "_total",
+        "_wait",
+        "first_byte_at",
+        "phase",
+        "reused",
+        "uploaded",
+        "whole",
+    )
+
+    first_byte_at: float
+
+    def __init__(self, line: Line, method: str, limits: CallLimits, now: float, *, reused: bool) -> None:
+        self._line: Line | None = line
+        self._method = method
+        self._limits = limits
+        self._total = now + limits.total if limits.total else NEVER
+        self.reused = reused
+        self.whole = False
+        self.uploaded = True
+        self.phase = "first_byte"
+        self._left = 0
+        self._decoder: ChunkDecoder | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._wait: Wait[bytes] | None = None
+        self._error: WireError | None = None
+
+    async def chunk(self) -> bytes:
+        """What has come since the last call, joined; waits when nothing has; b"" at the whole end.
+
+        Raises UpstreamLost (began), UpstreamBroken, DeadlineExceeded. Any error, also one thrown into the waiting flow,
+        closes the connection.
+        """
+        parts = self._parts
+        if parts:
+            line = self._line
+            if self._size > UNREAD_HIGH and line is not None:
+                line.resume_reading()
+            self._size = 0
+            if len(parts) == 1:
+                return parts.pop()
+            data = b"".join(parts)
+            parts.clear()
+            return data
+        if self.whole:
+            return b""
+        if self._error is not None:
+            raise self._error
+        line = self._line
+        if line is None:
+            raise UpstreamLost(sent=True, began=True)
+        wait: Wait[bytes] = Wait()
+        self._wait = wait
+        gap = self._limits.between_chunks
+        line.due = min(self._total, line.now() + gap) if gap else self._total
+        try:
+            return await wait
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Close the connection; a reader gets UpstreamLost. Idempotent, and harmless after the whole answer."""
+        line = self._line
+        if line is not None:
+            self.fail(UpstreamLost(sent=True, began=self.phase != "first_byte"))
+            line.drop()
+
+    # --- for the connection -------------------------------------------------------------------------------------
+
+    async def head(self) -> None:
+        """Wait for the final head."""
+        if self._error is not None:
+            raise self._error
+        if self.phase == "first_byte":
+            wait: Wait[bytes] = Wait()
+            self._wait = wait
+            await wait
+
+    def due_for_head(self, now: float) -> float:
+        """Until when the head may take, from the moment the request left."""
+        limit = self._limits.first_byte
+        return min(self._total, now + limit) if limit else self._total
+
+    def expired(self, now: float) -> DeadlineExceeded:
+        """What deadline it was."""
+        if now >= self._total:
+            return DeadlineExceeded("total")
+        return DeadlineExceeded(self.phase)
+
+    def open_body(self, now: float) -> None:
+        """The final head is read: get ready for its body."""
+        self.first_byte_at = now
+        self.phase = "between_chunks"
+        if self.chunked:
+            self._decoder = ChunkDecoder()
+            self._left = _CHUNKED
+        elif self.length is None:
+            self._left = _TO_THE_END
+        else:
+            self._left = self.length
+            self.whole = not self.length
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Body bytes in `data`, and whether something follows the answer's end. Raises UpstreamBroken."""
+        decoder = self._decoder
+        if decoder is not None:
+            try:
+                data = decoder.feed(data)
+            except ChunkError:
+                raise UpstreamBroken("chunk") from None
+            if decoder.ended:
+                self.whole = True
+                return data, bool(decoder.rest)
+            return data, False
+        left = self._left
+        if left == _TO_THE_END:
+            return data, False
+        size = len(data)
+        if size < left:
+            self._left = left - size
+            return data, False
+        self._left = 0
+        self.whole = True
+        return (data, False) if size == left else (data[:left], True)
+
+    def take(self, data: bytes) -> bool:
+        """Keep body bytes for the reader; True when there are too many unread."""
+        self._parts.append(data)
+        self._size += len(data)
+        return self._size > UNREAD_HIGH
+
+    def wake(self) -> None:
+        """Let the waiting flow go on with what is there."""
+        wait = self._wait
+        if wait is not None:
+            self._wait = None
+            wait.done(b"")
+
+    def hand_over(self, data: bytes) -> bool:
+        """Give body bytes straight to a waiting reader; False when nobody waits."""
+        wait = self._wait
+        if wait is None:
+            return False
+        self._wait = None
+        wait.done(data)
+        return True
+
+    def ends_with_connection(self) -> bool:
+        """The upstream closed: whether that is the answer's regular end."""
+        return self._left == _TO_THE_END and self.phase == "between_chunks"
+
+    def fail(self, error: WireError) -> None:
+        """The answer will not become whole."""
+        self._line = None
+        if self._error is None and not self.whole:
+            self._error = error
+        wait = self._wait
+        if wait is not None:
+            self._wait = None
+            wait.fail(error)
+
+    def release(self) -> None:
+        """The connection is no longer this answer's."""
+        self._line = None
