@@ -1,0 +1,74 @@
+"""Phase 1, admit: who is this, and with which rights. Keys are compared by sha256 from the view; nothing here fails open."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gateway.core.contract.fault import Fault, Kind
+
+if TYPE_CHECKING:
+    from gateway.live.life import Life
+    from gateway.live.worker import Caller
+
+CREDENTIAL_FIELDS = (b"x-trivet-key", b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
+"""Where a key may stand, in the order they are read."""
+
+
+def secret_of(name: bytes, value: bytes) -> bytes:
+    """The bare secret of a credential header; the scheme of `Authorization` is not part of it."""
+    if name == b"authorization":
+        scheme, _, rest = value.partition(b" ")
+        if rest and scheme.lower() == b"bearer":
+            return rest.strip()
+    return value
+
+
+def admit(life: Life) -> None:
+    """Set `caller` and the credential that a provider with `api_key: client` may be called with.
+
+    Raises Fault: 401 `invalid_api_key`, 400 `ambiguous_header` for keys of two tenants.
+    """
+    view = life.view
+    fields = life.incoming.fields
+    keyed = view.auth == "keys"
+    found: Caller | None = None
+    for name in CREDENTIAL_FIELDS:
+        value = fields.get(name)
+        if value is None:
+            continue
+        secret = secret_of(name, value)
+        caller = view.callers.get(sha256(secret).digest()) if keyed else None
+        if caller is None:
+            # A key of ours is never a provider's credential, and `x-trivet-key` is never meant for one.
+            if life.credential is None and name != b"x-trivet-key":
+                life.credential = secret
+        elif found is None:
+            found = caller
+        elif found.tenant != caller.tenant:
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "ambiguous_header",
+                "The request carries keys of two different tenants. Send one key.",
+                reason="header_dup",
+            )
+    if not keyed:
+        return
+    if found is None:
+        raise Fault(
+            Kind.AUTH,
+            "invalid_api_key",
+            "No valid Trivet key. Send one as Authorization: Bearer, x-api-key, x-goog-api-key, api-key or x-trivet-key; "
+            "`trivet key new` makes one.",
+        )
+    life.caller = found
+
+
+def require(life: Life, right: str, doing: str) -> None:
+    """Raise 403 `missing_right` unless the caller holds the right."""
+    if right not in life.caller.rights:
+        raise Fault(
+            Kind.FORBIDDEN,
+            "missing_right",
+            f"This key may not {doing}: it lacks the right `{right}`. Add it to the key's `rights` in the configuration.",
+        )

@@ -1,0 +1,164 @@
+"""Phase 3, bind: one (tenant, run, alias) to one release, durably, before the first byte goes upstream.
+
+What would be bound is decided here from values in memory; whether it is what the run gets, the store says in one round trip.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.binding.decide import choose, split_unit
+from gateway.core.contract.alias import Arm, Stakes
+from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.contract.release import PinClass
+from gateway.core.contract.run import Pin, Source, Stamp
+from gateway.core.rollout.rigor import Refused, may_serve_floating
+from gateway.live.admit import require
+from gateway.live.identify import RELEASE_PREFIX
+from gateway.live.unmanaged import bare_model, decide
+from gateway.store.bind import BindRequest
+
+if TYPE_CHECKING:
+    from gateway.core.contract.alias import AliasState
+    from gateway.core.contract.release import Release
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+
+async def bind(worker: Worker, life: Life) -> None:
+    """Set `stamp`, `bound`, `release` and `pin`.
+
+    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `run_bound_elsewhere`; 400 for a floating model that the
+    alias's stakes forbid; 503 `stamp_unavailable`.
+    """
+    want = await _wanted(worker, life)
+    strict = life.state.stakes is Stakes.HIGH if life.state is not None else False
+    request = BindRequest(want=want, resume=life.resume, ticket=life.ticket, label=life.label, strict=strict)
+    bound = await worker.store.bind(request)
+    stamp = life.stamp = bound.stamp
+    life.bound = bound
+    life.pin = stamp.pin
+    if stamp.release:
+        release = await release_of(worker, stamp.release)
+        life.release = release
+        if release.blocked:
+            raise Fault(
+                Kind.CONFLICT,
+                "release_blocked",
+                "The release this run is bound to has been blocked by an operator, and a run never changes its release. "
+                "Start a new run, or POST /trivet/runs/{run}/restart.",
+            )
+    elif life.state is None and life.asked.startswith(RELEASE_PREFIX):
+        raise Fault(Kind.NOT_FOUND, "model_not_found", "No such release.", param="model", reason="model")
+    _check_floating(life)
+
+
+async def release_of(worker: Worker, release: str) -> Release:
+    """A release by id, from memory or the store. Raises Fault 503 `release_unknown` when neither can tell."""
+    known = worker.store.pointers.release(release)
+    if known is None:
+        known = await worker.store.fetch_release(release)
+    if known is None:
+        raise Fault(
+            Kind.OVERLOADED,
+            "release_unknown",
+            "The release this run is bound to cannot be read at the moment, and no other may stand in for it. Retry shortly.",
+            side=Side.GATEWAY,
+            retry=True,
+            retry_after=1,
+        )
+    return known
+
+
+async def _wanted(worker: Worker, life: Life) -> Stamp:
+    """The stamp the run gets if it has none: pure choice over the alias state, the caller and the run."""
+    caller = life.caller
+    if life.asked.startswith(RELEASE_PREFIX):
+        return await _named_release(worker, life)
+    state = life.state
+    if state is None:
+        pin = decide(life)
+        return Stamp(
+            tenant=caller.tenant,
+            run=life.run,
+            alias=life.alias,
+            release="",
+            model=f"{life.provider}/{bare_model(life)}",
+            pin=pin,
+            source=life.source,
+            at_ms=life.at_ms,
+        )
+    choice = choose(state, caller.tenant, caller.segment, _unit(life))
+    release = await release_of(worker, choice.release)
+    return Stamp(
+        tenant=caller.tenant,
+        run=life.run,
+        alias=life.alias,
+        release=choice.release,
+        model=release.triple.model,
+        lane=choice.lane,
+        arm=choice.arm,
+        pin=pin_of(state, release),
+        source=life.source,
+        version=state.version,
+        at_ms=life.at_ms,
+        allocation=choice.allocation,
+    )
+
+
+def _unit(life: Life) -> str:
+    """What the split hashes: the run, or for a nameless one a keyed hash of what the agent opens with."""
+    state = life.state
+    if state is None or state.split is None or state.split.weight == 0:
+        return life.run
+    if life.source is not Source.NONE:
+        return life.run
+    assert life.envelope is not None
+    return split_unit(life.view.split_secret, life.caller.tenant, life.alias, life.envelope.opening())
+
+
+def pin_of(state: AliasState, release: Release) -> Pin:
+    """What `x-trivet-pin` says of a release."""
+    if release.pin is PinClass.PINNED:
+        return Pin.LEARNED if state.learned else Pin.PINNED
+    return Pin.FLOATING if release.pin is PinClass.FLOATING else Pin.UNKNOWN
+
+
+async def _named_release(worker: Worker, life: Life) -> Stamp:
+    """`model: rel_…` names a release: right `pin-release`, and 409 when the run is bound elsewhere."""
+    require(life, "pin-release", "name a release as the model")
+    release = worker.store.pointers.release(life.asked) or await worker.store.fetch_release(life.asked)
+    if release is None:
+        raise Fault(Kind.NOT_FOUND, "model_not_found", "No such release.", param="model", reason="model")
+    if life.source is not Source.NONE:
+        record = await worker.store.run_record(life.caller.tenant, life.run)
+        if any(s.release != release.id for s in record.stamps.values()):
+            raise Fault(
+                Kind.CONFLICT,
+                "run_bound_elsewhere",
+                "The run is bound to another release, and a run keeps its triple for life. Use a new run id.",
+                param="model",
+            )
+    return Stamp(
+        tenant=life.caller.tenant,
+        run=life.run,
+        alias=life.alias,
+        release=release.id,
+        model=release.triple.model,
+        arm=Arm.STABLE,
+        pin=Pin.PINNED if release.pin is PinClass.PINNED else Pin.UNKNOWN,
+        source=life.source,
+        at_ms=life.at_ms,
+    )
+
+
+def _check_floating(life: Life) -> None:
+    """An agent with side effects never rides a floating alias, whatever the pointer says."""
+    state, release, envelope = life.state, life.release, life.envelope
+    if state is None or release is None or release.pin is not PinClass.FLOATING:
+        return
+    # A run that is only being started will send tools for all anyone knows.
+    has_tools = envelope.has_tools if envelope is not None else True
+    verdict = may_serve_floating(state.stakes, state.side_effects, has_tools)
+    if isinstance(verdict, Refused):
+        raise verdict.fault()

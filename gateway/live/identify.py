@@ -1,0 +1,224 @@
+"""Phase 2, identify: which dialect, which alias, which run.
+
+The route decides the dialect, the envelope gives model and stream flag, the run comes from the configured sources in order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.binding import ticket as tickets
+from gateway.core.binding.sources import valid_run_id
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.run import Source
+from gateway.core.dialect.registry import DIALECTS
+from gateway.core.dialect.routes import Operation, RouteKind
+from gateway.live.unmanaged import provider_of
+
+if TYPE_CHECKING:
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+JSON_TYPES = (b"application/json", b"text/json")
+RELEASE_PREFIX = "rel_"
+MODEL_LENGTH = 256
+"""Longest model name in characters; it goes into stamps and tickets."""
+RUN_GRAMMAR = "1 to 128 characters of A-Z a-z 0-9 . _ : @ -"
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a content type says JSON; parameters such as charset do not matter."""
+    bare = content_type.partition(b";")[0].strip().lower()
+    return bare in JSON_TYPES or bare.endswith(b"+json")
+
+
+async def read_body(life: Life) -> None:
+    """Read the whole body of a generation route and its envelope.
+
+    Raises Fault: 405 with Allow, 415 for another content type, and whatever the dialect finds wrong in the body.
+    """
+    incoming, route = life.incoming, life.route
+    assert route is not None and life.dialect is not None
+    if incoming.method not in route.methods:
+        raise Fault(
+            Kind.METHOD,
+            "method_not_allowed",
+            f"This route takes {' or '.join(route.methods)}.",
+            allow=route.methods,
+            reason="method",
+        )
+    kind = incoming.fields.get(b"content-type")
+    if kind is not None and not is_json(kind):
+        raise Fault(
+            Kind.UNSUPPORTED,
+            "unsupported_media_type",
+            "This route takes a JSON body: send Content-Type: application/json.",
+            reason="method",
+        )
+    life.body = await incoming.body(life.view.serve.body_bytes)
+    assert route.operation is not None
+    life.envelope = life.dialect.read(route.operation, life.body)
+
+
+def name_alias(worker: Worker, life: Life) -> None:
+    """Set `asked`, `alias`, `state` and `provider`.
+
+    An alias is found by `x-trivet-alias`, else the key's map, else the request's own `model`; what is no alias goes to a
+    provider under the `unmanaged` policy. Raises Fault: 400 without a model, 404 `model_not_found`.
+    """
+    envelope, route = life.envelope, life.route
+    assert envelope is not None and route is not None
+    asked = envelope.model or route.deployment
+    named = life.incoming.fields.get(b"x-trivet-alias")
+    if not asked and named is None:
+        raise Fault(Kind.BAD_REQUEST, "missing_model", "The body names no `model`.", param="model", reason="model")
+    life.asked = asked or ""
+    if len(life.asked) > MODEL_LENGTH:
+        raise Fault(
+            Kind.BAD_REQUEST,
+            "bad_model",
+            f"`model` is longer than {MODEL_LENGTH} characters.",
+            param="model",
+            reason="model",
+        )
+    pointers = worker.store.pointers
+    if named is not None:
+        life.alias = named.decode("latin-1")
+        life.state = pointers.alias(life.alias)
+        if life.state is None:
+            raise _not_found("x-trivet-alias", "names no alias of this gateway; `trivet alias list` prints them.")
+        return
+    assert asked is not None
+    mapped = life.caller.aliases.get(asked, asked)
+    life.alias = mapped
+    life.state = pointers.alias(mapped)
+    if life.state is not None:
+        return
+    if mapped != asked:
+        raise _not_found(
+            "model", "is mapped by this key to an alias that does not exist yet; `trivet alias list` prints them."
+        )
+    if asked.startswith(RELEASE_PREFIX):
+        return
+    if not pointers.known and life.view.settings.aliases.keys() & {asked}:
+        raise Fault(
+            Kind.OVERLOADED,
+            "no_pointer",
+            "This gateway knows the alias but has neither its store nor a copy of the pointers yet. Retry shortly.",
+            retry=True,
+            retry_after=1,
+        )
+    life.provider = provider_of(life)
+
+
+def _not_found(param: str, what: str) -> Fault:
+    return Fault(Kind.NOT_FOUND, "model_not_found", f"`{param}` {what}", param=param, reason="model")
+
+
+async def find_run(worker: Worker, life: Life) -> None:
+    """Set `run`, `source`, `resume`, `ticket` and `label`.
+
+    Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree.
+    """
+    view, fields = life.view, life.incoming.fields
+    label = fields.get(b"x-trivet-step")
+    if label is not None:
+        life.label = _grammar(label, "x-trivet-step")
+    required = fields.get(b"x-trivet-resume")
+    if required is not None:
+        if required != b"required":
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "bad_resume",
+                "x-trivet-resume takes the one word `required`.",
+                param="x-trivet-resume",
+            )
+        life.resume = True
+    signed = fields.get(b"x-trivet-ticket")
+    if signed is not None:
+        ticket = tickets.verify(
+            signed.decode("latin-1"),
+            view.stamp_keys,
+            now_ms=life.at_ms,
+            max_age_s=view.max_age,
+            tenant=life.caller.tenant,
+        )
+        named = fields.get(b"x-trivet-run")
+        if named is not None and named != ticket.run.encode():
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "ambiguous_run",
+                "x-trivet-run and x-trivet-ticket name two different runs. Send one of them, or both of the same run.",
+                param="x-trivet-run",
+            )
+        life.run, life.source = ticket.run, Source.TICKET
+        if ticket.alias == life.alias:
+            life.ticket, life.resume = ticket, True
+        return
+    for source in view.run_sources:
+        if await _from_source(worker, life, source):
+            return
+    life.run = "r-" + life.id
+
+
+async def _from_source(worker: Worker, life: Life, source: str) -> bool:
+    envelope = life.envelope
+    assert envelope is not None
+    if source == "state":
+        return await _from_state(worker, life, envelope.state_id)
+    if source == "tool_calls":
+        if not envelope.results:
+            return False
+        linked = await worker.store.linked(life.caller.tenant, envelope.results)
+        if linked is None:
+            return False
+        life.run, life.source = linked.run, Source.TOOL_CALL
+        return True
+    if source.startswith("metadata."):
+        text = envelope.metadata(source[9:])
+        if not text or not valid_run_id(text):
+            return False
+        life.run, life.source = text, Source.HEADER
+        return True
+    value = life.incoming.fields.get(source.encode())
+    if value is None:
+        return False
+    life.run, life.source = _grammar(value, source), Source.HEADER
+    return True
+
+
+async def _from_state(worker: Worker, life: Life, state_id: str) -> bool:
+    if not state_id:
+        return False
+    linked = await worker.store.linked(life.caller.tenant, (state_id,))
+    life.resume = True
+    if linked is None:
+        raise Fault(
+            Kind.CONFLICT,
+            "run_stamp_missing",
+            "The request continues provider state that no run of this tenant is known to own, so its release is unknown. "
+            "Start a new conversation, or send the run's x-trivet-ticket.",
+            param="previous_response_id",
+        )
+    life.run, life.source = linked.run, Source.STATE
+    return True
+
+
+def _grammar(value: bytes, where: str) -> str:
+    text = value.decode("latin-1")
+    if not valid_run_id(text):
+        raise Fault(Kind.BAD_REQUEST, "bad_run_id", f"`{where}` must be {RUN_GRAMMAR}.", param=where, reason="run_id")
+    return text
+
+
+def choose_dialect(life: Life) -> None:
+    """Set `dialect` from the route; routes without one answer errors in the OpenAI shape."""
+    route = life.route
+    assert route is not None
+    life.dialect = DIALECTS.get(route.dialect) or DIALECTS["openai"]
+
+
+def generates(life: Life) -> bool:
+    """Whether the route is one that binds a run."""
+    route = life.route
+    return route is not None and route.kind is RouteKind.DIALECT and route.operation is not Operation.MODELS

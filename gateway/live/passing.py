@@ -1,0 +1,105 @@
+"""Pass-through: any path, method, query and body of a configured provider, byte for byte, under the caller's rights.
+
+Wherever a JSON body has a readable top-level `model`, aliases and the `unmanaged` policy apply here too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.contract.fault import Fault, Kind
+from gateway.live.admit import require
+from gateway.live.bind import bind
+from gateway.live.forward import forward
+from gateway.live.identify import find_run, is_json, name_alias
+from gateway.live.relay import relay
+from gateway.live.rewrite import rewrite
+from gateway.live.unmanaged import provider_of
+
+if TYPE_CHECKING:
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+BODY_METHODS = ("POST", "PUT", "PATCH")
+UNREADABLE = ("invalid_json", "json_depth", "invalid_model")
+"""Codes of bodies whose model nobody can read."""
+STATE_COLLECTIONS = frozenset(
+    {
+        "files",
+        "uploads",
+        "batches",
+        "responses",
+        "conversations",
+        "threads",
+        "assistants",
+        "vector_stores",
+        "containers",
+        "evals",
+        "fine_tuning",
+        "videos",
+        "cachedContents",
+        "skills",
+    }
+)
+"""First path segments under which a provider keeps state that an id alone opens."""
+
+
+async def pass_through(worker: Worker, life: Life) -> None:
+    """Forward and relay a request whose route is no known operation. Raises Fault."""
+    route, incoming = life.route, life.incoming
+    assert route is not None
+    if life.view.auth == "keys":
+        require(life, "pass-through", "use routes outside the gateway's own")
+        await _check_state(worker, life)
+    managed = False
+    if incoming.method in BODY_METHODS and is_json(incoming.fields.get(b"content-type", b"")):
+        life.body = await incoming.body(life.view.serve.body_bytes)
+        managed = read_model(life)
+    if managed:
+        name_alias(worker, life)
+        await find_run(worker, life)
+        await bind(worker, life)
+        rewrite(life)
+        await forward(worker, life, life.body)
+    else:
+        life.provider = provider_of(life)
+        if life.body:
+            await forward(worker, life, life.body)
+        elif incoming.chunked or incoming.length:
+            await forward(worker, life, incoming)
+        else:
+            await forward(worker, life, None)
+    await relay(worker, life)
+
+
+def read_model(life: Life) -> bool:
+    """Whether the body has a readable top-level model. What is not JSON is the provider's to judge; a duplicate key or a
+    routing field is refused, for either could reach another model than the one pinned."""
+    route, dialect = life.route, life.dialect
+    assert route is not None and dialect is not None
+    try:
+        envelope = dialect.read(route.operation, life.body)
+    except Fault as fault:
+        if fault.code in UNREADABLE:
+            return False
+        raise
+    if not envelope.model:
+        return False
+    life.envelope = envelope
+    return True
+
+
+async def _check_state(worker: Worker, life: Life) -> None:
+    """Provider state by id needs the right `provider-state`, or a record that this tenant owns it."""
+    assert life.route is not None
+    if "provider-state" in life.caller.rights:
+        return
+    segments = [s for s in life.route.path.split("/") if s and s not in ("v1", "v1beta", "openai")]
+    if len(segments) < 2 or segments[0] not in STATE_COLLECTIONS:
+        return
+    if await worker.store.linked(life.caller.tenant, (segments[1],)) is None:
+        raise Fault(
+            Kind.FORBIDDEN,
+            "missing_right",
+            "This key may not open provider state by id: it lacks the right `provider-state`, and the id is not known to be its own.",
+        )

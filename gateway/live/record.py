@@ -1,0 +1,114 @@
+"""Phase 7, record: journal, exposure, events, metrics. Nothing here can fail or delay the request: the answer has left."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.journal import Event, Exposure, Step
+from gateway.core.contract.run import Pin, Source
+from gateway.live.overhead import overhead
+
+if TYPE_CHECKING:
+    from gateway.core.contract.run import Stamp
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+BAD_OUTCOMES = frozenset(
+    {Outcome.PROVIDER_ERROR, Outcome.CUT, Outcome.INCOMPLETE, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.MAYBE_SENT}
+)
+"""Outcomes that count against a release; a client that left or read slowly does not."""
+
+
+def record(worker: Worker, life: Life) -> None:
+    """Count the request and, when it was bound, write down what happened to it."""
+    ended = worker.clock()
+    if life.observed is None and life.decoder is not None:
+        life.observed = life.decoder.observed
+    worker.meters.request(life, ended)
+    stamp = life.stamp
+    if stamp is None or life.bound is None:
+        return
+    worker.store.step(stamp, entry(life, stamp, ended))
+    _expose(worker, life, stamp)
+    if stamp.pin is Pin.FLOATING and not stamp.release:
+        _floating(worker, life)
+
+
+def entry(life: Life, stamp: Stamp, ended: float) -> Step:
+    """The journal's entry of a step."""
+    envelope, observed, answer, bound = life.envelope, life.observed, life.answer, life.bound
+    assert bound is not None
+    started = life.incoming.started
+    system = envelope.system() if envelope is not None else b""
+    tools = envelope.toolset() if envelope is not None else b""
+    return Step(
+        request=life.id,
+        step=bound.step,
+        alias=stamp.alias,
+        release=stamp.release,
+        asked=life.asked,
+        model=stamp.model,
+        answered=observed.model if observed is not None else "",
+        outcome=life.outcome,
+        status=life.status,
+        at_ms=life.at_ms,
+        total_ms=round((ended - started) * 1000, 3),
+        first_byte_ms=round((life.first_byte - started) * 1000, 3) if life.first_byte else 0.0,
+        overhead_ms=round(overhead(life, ended) * 1000, 3),
+        fingerprint=observed.fingerprint if observed is not None else "",
+        endpoint=answer.endpoint if answer is not None else "",
+        prompt=sha256(system).hexdigest() if system else "",
+        tools=sha256(tools).hexdigest() if tools else "",
+        usage=observed.usage if observed is not None else None,
+        finish=observed.finish if observed is not None else "",
+        attempts=answer.attempts if answer is not None else 0,
+        attempt_log=answer.attempt_log if answer is not None else (),
+        label=life.label,
+        stream=envelope.stream if envelope is not None else False,
+        source=life.source,
+        path=life.route.path if life.route is not None else "",
+        code=life.code or (observed.error if observed is not None else ""),
+        excerpt=life.excerpt,
+        flags=life.flags,
+    )
+
+
+def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
+    """Exposure and events, for runs of aliases that have releases. A run of one request counts only while a rollout splits."""
+    state, bound = life.state, life.bound
+    if state is None or bound is None:
+        return
+    split = state.split
+    if split is None and stamp.source is Source.NONE:
+        return
+    bad = life.outcome in BAD_OUTCOMES
+    if bound.new:
+        exposure = Exposure(
+            run=stamp.run,
+            tenant=stamp.tenant,
+            alias=stamp.alias,
+            release=stamp.release,
+            arm=stamp.arm.value,
+            allocation=stamp.allocation,
+            salt=split.salt if split is not None else "",
+            at_ms=life.at_ms,
+        )
+        worker.store.exposure(exposure)
+    if bad or split is not None:
+        event = Event(stamp.run, stamp.release, stamp.arm.value, "error", bad, life.at_ms, float(life.status))
+        worker.store.event(stamp.alias, event)
+
+
+def _floating(worker: Worker, life: Life) -> None:
+    observed, learner = life.observed, worker.learner
+    if (
+        learner is None
+        or observed is None
+        or not observed.model
+        or life.view.unmanaged != "learn"
+        or "learn" not in life.caller.rights
+    ):
+        return
+    learner.saw(life.view, life.provider, life.asked, observed.model, life.credential)

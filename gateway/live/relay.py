@@ -1,0 +1,297 @@
+"""Phase 6, relay: status, headers and bytes back as they come; a decoder observes a copy on the side.
+
+Three ways, by what the answer is: a stream of events leaves event by event, a generated body leaves whole or becomes an
+error (never a truncated 200), everything else leaves piece by piece.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.dialect.routes import Operation
+from gateway.core.dialect.sse import EventTooLarge, Splitter
+from gateway.live import stamps
+from gateway.live.identify import is_json
+from gateway.upstream.answer import RESPONSE_DROPPED, settle
+from gateway.wire.errors import DeadlineExceeded, UpstreamBroken, UpstreamLost
+
+if TYPE_CHECKING:
+    from gateway.core.contract.exchange import Observed
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+    from gateway.wire.client import Outgoing
+
+WHOLE_CAP = 1 << 20
+"""A generated body up to this size (bytes) is held until it is whole, so that a cut one can still become an error."""
+EXCERPT = 2048
+"""Bytes kept of a provider body that is not the API's own shape (faults.md D5)."""
+TIMEOUT_CODES = {"between_chunks": "upstream_stalled", "total": "upstream_timeout", "first_byte": "upstream_timeout"}
+
+
+async def relay(worker: Worker, life: Life) -> None:
+    """Send the provider's answer to the client and set `status`, `outcome`, `observed`.
+
+    Raises Fault while the client has seen nothing yet; afterwards ends the answer itself, uncleanly when it was cut.
+    """
+    answer = life.answer
+    assert answer is not None
+    out = answer.out
+    life.status = out.status
+    kind = out.fields.get(b"content-type", b"")
+    if not observable(life):
+        await _pieces(worker, life, out, response_lines(life, out))
+    elif out.status >= 400 or out.status < 200:
+        await _error(life, out)
+    elif kind.startswith(b"text/event-stream"):
+        await _events(worker, life, out)
+    else:
+        await _whole(worker, life, out, kind)
+
+
+def observable(life: Life) -> bool:
+    """Whether the answer is one whose format is known here: only then is it read on the side, and its shape held to."""
+    route = life.route
+    return (
+        life.stamp is not None
+        and route is not None
+        and route.operation is not None
+        and route.operation is not Operation.MODELS
+    )
+
+
+def response_lines(life: Life, out: Outgoing, skip: frozenset[bytes] = frozenset()) -> bytes:
+    """The provider's header lines, less what is ours to drop, followed by the release's stamp."""
+    parts = []
+    for name, value in out.headers:
+        lower = name.lower()
+        if lower in RESPONSE_DROPPED or lower in skip or lower.startswith(b"x-trivet-"):
+            continue
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(stamps.lines(life))
+    return b"".join(parts)
+
+
+async def _pieces(worker: Worker, life: Life, out: Outgoing, lines: bytes) -> None:
+    """Relay a body nobody here needs to understand."""
+    incoming = life.incoming
+    life.sending = True
+    incoming.start(out.status, lines, out.length)
+    incoming.send(b"")
+    try:
+        while data := await out.chunk():
+            incoming.send(data)
+            await incoming.drained()
+    except (UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
+        _cut(worker, life, error)
+        incoming.abort()
+        return
+    incoming.finish()
+    life.outcome = Outcome.OK if out.status < 400 else Outcome.PROVIDER_ERROR
+
+
+async def _error(life: Life, out: Outgoing) -> None:
+    """Relay an error status: the provider's own bytes when they are the API's shape, a wrapped one of the same class otherwise."""
+    assert life.answer is not None and life.dialect is not None
+    settled = await settle(life.answer, life.dialect)
+    life.outcome = Outcome.PROVIDER_ERROR
+    life.code = settled.code
+    life.excerpt = settled.excerpt
+    if settled.fault is not None:
+        raise settled.fault
+    extra = b"".join(n + b": " + v + b"\r\n" for n, v in settled.headers)
+    lines = response_lines(life, out, settled.replaced) + extra
+    life.sending = True
+    life.incoming.start(out.status, lines, len(settled.body))
+    life.incoming.send(settled.body)
+    life.incoming.finish()
+
+
+async def _whole(worker: Worker, life: Life, out: Outgoing, kind: bytes) -> None:
+    """Relay a generated body: held until whole up to WHOLE_CAP, then piece by piece."""
+    incoming, dialect, route = life.incoming, life.dialect, life.route
+    assert dialect is not None and route is not None and route.operation is not None
+    decoder = life.decoder = dialect.decoder(route.operation, stream=False)
+    held: list[bytes] = []
+    size = 0
+    try:
+        while data := await out.chunk():
+            decoder.feed(data)
+            held.append(data)
+            size += len(data)
+            if size > WHOLE_CAP:
+                return await _long(worker, life, out, held)
+    except (UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
+        raise _cut(worker, life, error) from None
+    body = held[0] if len(held) == 1 else b"".join(held)
+    if not is_json(kind) and body.lstrip()[:1] not in (b"{", b"["):
+        life.excerpt = body[:EXCERPT].decode("utf-8", "replace")
+        raise _not_api(life)
+    _observe(worker, life, decoder.finish())
+    life.sending = True
+    incoming.start(out.status, response_lines(life, out), len(body))
+    incoming.send(body)
+    incoming.finish()
+    life.outcome = Outcome.OK
+    return None
+
+
+async def _long(worker: Worker, life: Life, out: Outgoing, held: list[bytes]) -> None:
+    """The rest of a body too long to hold."""
+    incoming, decoder = life.incoming, life.decoder
+    assert decoder is not None
+    life.sending = True
+    incoming.start(out.status, response_lines(life, out), out.length)
+    try:
+        for piece in held:
+            incoming.send(piece)
+        held.clear()
+        await incoming.drained()
+        while data := await out.chunk():
+            decoder.feed(data)
+            incoming.send(data)
+            await incoming.drained()
+    except (UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
+        _cut(worker, life, error)
+        incoming.abort()
+        return
+    incoming.finish()
+    life.outcome = Outcome.OK
+    _observe(worker, life, decoder.finish())
+
+
+async def _events(worker: Worker, life: Life, out: Outgoing) -> None:
+    """Relay a stream: only whole events leave, so an error event can always stand after the last one (faults.md E)."""
+    incoming, dialect, route = life.incoming, life.dialect, life.route
+    assert dialect is not None and route is not None and route.operation is not None
+    decoder = life.decoder = dialect.decoder(route.operation, stream=True)
+    observed = life.observed = decoder.observed
+    splitter = Splitter(life.view.serve.event_bytes)
+    life.sending = True
+    incoming.start(out.status, response_lines(life, out), None)
+    incoming.send(b"")
+    linked = 0
+    try:
+        while data := await out.chunk():
+            events = splitter.feed(data)
+            if not events:
+                continue
+            decoder.feed(events)
+            if len(observed.tool_calls) > linked:
+                link(worker, life, observed.tool_calls[linked:])
+                linked = len(observed.tool_calls)
+            incoming.send(events)
+            if observed.error:
+                break
+            await incoming.drained()
+    except (UpstreamLost, UpstreamBroken, DeadlineExceeded, EventTooLarge) as error:
+        fault = _cut(worker, life, error)
+        if observed.terminal:
+            incoming.finish()
+            life.outcome = Outcome.OK
+            return
+        _end_cut(life, fault)
+        return
+    _end_stream(worker, life, splitter.rest)
+
+
+def _end_stream(worker: Worker, life: Life, rest: bytes) -> None:
+    """End a stream whose provider ended it, or whose provider said that it failed."""
+    incoming, decoder = life.incoming, life.decoder
+    assert decoder is not None
+    observed = decoder.observed
+    if rest and not observed.error and not observed.terminal:
+        # The last event may lack its blank line; it counts when it is the terminal one.
+        decoder.feed(rest + b"\n\n")
+        if observed.terminal:
+            incoming.send(rest)
+    elif rest and observed.terminal:
+        incoming.send(rest)
+    decoder.finish()
+    note_mismatch(worker, life)
+    if observed.error:
+        life.outcome, life.code = Outcome.PROVIDER_ERROR, observed.error
+        worker.meters.stream_abort("upstream", "provider_event")
+        if life.answer is not None:
+            life.answer.out.abort()
+        incoming.abort()
+    elif observed.terminal:
+        life.outcome = Outcome.OK
+        incoming.finish()
+    else:
+        life.outcome, life.code = Outcome.INCOMPLETE, "upstream_cut"
+        worker.meters.stream_abort("upstream", "no_terminal")
+        _end_cut(life, cut_fault("The provider ended the stream before its terminal event."))
+
+
+def cut_fault(message: str, code: str = "upstream_cut") -> Fault:
+    """The fault that a cut stream ends with."""
+    return Fault(Kind.UPSTREAM, code, message, side=Side.PROVIDER, retry=False)
+
+
+def _end_cut(life: Life, fault: Fault) -> None:
+    """The dialect's error event, then a close without the terminal chunk: a clean end would pass for success in every SDK."""
+    assert life.dialect is not None
+    life.incoming.send(life.dialect.stream_error(fault, life.id))
+    life.incoming.abort()
+
+
+def _cut(worker: Worker, life: Life, error: Exception) -> Fault:
+    """Note how the provider's answer was lost, and the fault that says so."""
+    if life.answer is not None:
+        life.answer.out.abort()
+    if isinstance(error, DeadlineExceeded) and error.phase == "write":
+        life.outcome, life.code = Outcome.SLOW_CLIENT, "slow_client"
+        return cut_fault("The client stopped reading.", "slow_client")
+    if isinstance(error, EventTooLarge):
+        life.outcome, life.code = Outcome.CUT, "event_too_large"
+        worker.meters.stream_abort("upstream", "event_too_large")
+        return cut_fault("The provider sent one event larger than `serve.event_bytes`.", "event_too_large")
+    if isinstance(error, DeadlineExceeded):
+        life.outcome, life.code = Outcome.TIMEOUT, TIMEOUT_CODES.get(error.phase, "upstream_timeout")
+        worker.meters.stream_abort("upstream", error.phase)
+        return Fault(
+            Kind.TIMEOUT,
+            life.code,
+            "The provider stopped sending before its answer was whole.",
+            side=Side.PROVIDER,
+            retry=False,
+        )
+    life.outcome, life.code = Outcome.CUT, "upstream_cut"
+    worker.meters.stream_abort("upstream", "cut")
+    return cut_fault("The provider's answer was cut before it was whole.")
+
+
+def _not_api(life: Life) -> Fault:
+    life.outcome, life.code = Outcome.PROVIDER_ERROR, "upstream_protocol"
+    return Fault(
+        Kind.UPSTREAM,
+        "upstream_protocol",
+        "The provider answered with something that is not its API's format.",
+        side=Side.PROVIDER,
+    )
+
+
+def _observe(worker: Worker, life: Life, observed: Observed) -> None:
+    life.observed = observed
+    if observed.tool_calls:
+        link(worker, life, observed.tool_calls)
+    note_mismatch(worker, life)
+
+
+def link(worker: Worker, life: Life, ids: list[str]) -> None:
+    """Queue the ids that the next request of this run may bring, before the client can have them."""
+    if life.stamp is not None:
+        worker.store.link(life.stamp.tenant, ids, life.stamp)
+
+
+def note_mismatch(worker: Worker, life: Life) -> None:
+    """Flag an answer whose model is not the pinned one (faults.md D10); it passes all the same."""
+    observed, release = life.decoder.observed if life.decoder is not None else None, life.release
+    if observed is None or release is None or not observed.model:
+        return
+    pinned = release.snapshot.model
+    if observed.model != pinned and not observed.model.endswith("/" + pinned):
+        life.flags = (*life.flags, "model_mismatch")
+        worker.meters.model_mismatch(life.alias, release.id)
