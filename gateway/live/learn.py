@@ -43,7 +43,7 @@ class PinLearner(Learner):
         self._now_ms = now_ms
         self._told = told
         self._busy: set[tuple[str, str]] = set()
-        self._notes: asyncio.Queue[tuple[View, str, str, str, bytes | None]] = asyncio.Queue(NOTES_KEPT)
+        self._notes: asyncio.Queue[tuple[str, str, str, bytes | None]] = asyncio.Queue(NOTES_KEPT)
 
     def saw(self, view: View, provider: str, asked: str, answered: str, credential: bytes | None) -> None:
         """Note that `asked` was answered by `answered`."""
@@ -54,12 +54,12 @@ class PinLearner(Learner):
         if classify(view.pins, view.vendors[provider], answered).pin is not PinClass.PINNED:
             return
         self._busy.add((asked, answered))
-        self._notes.put_nowait((view, provider, asked, answered, credential))
+        self._notes.put_nowait((provider, asked, answered, credential))
 
     async def work(self) -> None:
         """Prove and create, one name after the other, until cancelled."""
         while True:
-            view, provider, asked, answered, credential = await self._notes.get()
+            provider, asked, answered, credential = await self._notes.get()
             try:
                 await self._learn(provider, asked, answered, credential)
             except Fault:

@@ -9,7 +9,6 @@ from gateway.core.dialect.registry import DIALECTS
 from gateway.live import stamps
 
 if TYPE_CHECKING:
-    from gateway.core.dialect.base import Dialect
     from gateway.live.life import Life
     from gateway.wire.errors import BadMessage
 
@@ -81,7 +80,7 @@ def internal(what: str = "The gateway failed on this request; its log has the de
     return Fault(Kind.INTERNAL, "internal_error", what, side=Side.GATEWAY, retry=True)
 
 
-def draining(dialect: Dialect | None = None) -> Fault:
+def draining() -> Fault:
     """The process is going away."""
     return Fault(
         Kind.OVERLOADED,

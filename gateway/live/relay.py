@@ -63,7 +63,7 @@ def observable(life: Life) -> bool:
 
 def response_lines(life: Life, out: Outgoing, skip: frozenset[bytes] = frozenset()) -> bytes:
     """The provider's header lines, less what is ours to drop, followed by the release's stamp."""
-    parts = []
+    parts: list[bytes] = []
     for name, value in out.headers:
         lower = name.lower()
         if lower in RESPONSE_DROPPED or lower in skip or lower.startswith(b"x-trivet-"):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from gateway.core.binding.sources import valid_run_id
+from gateway.core.binding.ticket import sign
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Event, Report
 from gateway.core.contract.run import Source, Ticket
-from gateway.core.binding.ticket import sign
 from gateway.live.bind import bind
 from gateway.live.life import Life
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
     from gateway.live.worker import Worker
 
+T = TypeVar("T")
 BODY_CAP = 64 << 10
 PREFIX = "/trivet/runs"
 ALIASES_PER_RUN = 32
@@ -157,11 +158,19 @@ async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:
             # Whether a value is bad is for the guardrail that reads it to say; here it is only carried.
             worker.store.event(
                 stamp.alias,
-                Event(stamp.run, stamp.release, stamp.arm.value, f"outcome.{name}", False, life.at_ms, float(value)),
+                Event(
+                    stamp.run,
+                    stamp.release,
+                    stamp.arm.value,
+                    f"outcome.{name}",
+                    bad=False,
+                    at_ms=life.at_ms,
+                    value=float(value),
+                ),
             )
 
 
-def _decode(body: bytes, kind: type[msgspec.Struct] | object) -> object:
+def _decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
