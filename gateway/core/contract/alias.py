@@ -39,6 +39,8 @@ class Lane(msgspec.Struct, frozen=True, omit_defaults=True):
     release: str
     previous: tuple[str, ...] = ()
     """Releases that were stable in this lane before, newest first, without repeats; rollback takes only these."""
+    rolled_back: str = ""
+    """The release this lane was rolled back from, until something else becomes stable: rolling back twice is then harmless."""
 
 
 class Split(msgspec.Struct, frozen=True, omit_defaults=True):

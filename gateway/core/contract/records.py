@@ -110,6 +110,8 @@ class ReleaseAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     note: str = ""
     allow_floating: str = ""
     """The reason to accept a floating model at stakes `standard`."""
+    attested: str = ""
+    """A person's statement that an id of class unpinnable or unknown is fixed; needed at stakes `high`."""
 
 
 class ReleaseMade(Record, frozen=True):

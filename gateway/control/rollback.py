@@ -1,0 +1,175 @@
+"""Rollback: one write that takes every lane off the bad release, and the time until every worker followed.
+
+Rule of the file: it always wins. It needs no lease, retries when others write meanwhile, works in every state, and asking
+twice is harmless. It takes only releases that were stable in the lane; running runs keep their stamp unless they are stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from gateway.control.block import set_blocked
+from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
+from gateway.control.moves import Move, backward, finished, now, unchanged, with_lanes
+from gateway.core.contract.alias import EVERYONE, AliasState, Lane
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.records import Moved
+from gateway.core.contract.release import Release
+from gateway.store import aliases, releases
+from gateway.store.aliases import PointerMoved
+
+ATTEMPTS = 20
+"""Writes that others may get in before a rollback gives up; each attempt is one round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked: `lane` empty for every lane that serves the bad release, `to` empty for the previous one."""
+
+    lane: str = ""
+    to: str = ""
+    bad: str = ""
+    """The release to get off; found from the first state that is read, and kept when the write has to be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rollback would write: `after` is None when there is nothing to do, and `warnings` say why."""
+
+    after: AliasState | None
+    bad: str
+    warnings: tuple[str, ...] = ()
+
+
+async def rollback(
+    desk: Desk,
+    alias: str,
+    reason: str,
+    *,
+    lane: str = "",
+    to: str = "",
+    stop_runs: bool = False,
+    timeout: float = FOLLOW_SECONDS,
+) -> Moved:
+    """Take the alias back to a release that was stable before, and wait for the workers.
+
+    `stop_runs` blocks the bad release as well, so its runs end with 409 `release_blocked`. Raises Fault: 404
+    `alias_unknown` or `lane_unknown`, 400 `lane_needed`, 409 `no_warm_release` with the warm ones listed, 503 for the store.
+    """
+    why = checked_reason(reason)
+    order = Order(lane, to)
+    entry = desk.entry("rollback", why)
+    for _ in range(ATTEMPTS):
+        state = await desk.alias(alias)
+        known = await releases.many(desk.store, mentioned(state, to))
+        plan = planned(desk, state, known, order)
+        if plan.after is None:
+            moved = unchanged("rollback", state, *plan.warnings)
+            break
+        begun = now()
+        try:
+            after = await aliases.write(desk.store, state, plan.after, entry)
+        except PointerMoved:
+            order = replace(order, bad=plan.bad)
+            continue
+        moved = await finished(desk, Move("rollback", state, after, begun, plan.warnings), timeout)
+        break
+    else:
+        message = f"alias {alias} keeps being changed by others; nothing was rolled back. Stop them and try again."
+        raise Fault(Kind.CONFLICT, "pointer_moved", message, retry=True)
+    if stop_runs and plan.bad:
+        stopped = await set_blocked(desk, plan.bad, why, timeout)
+        told = f"runs of {plan.bad} are stopped" if stopped.changed else f"runs of {plan.bad} were stopped already"
+        moved = msgspec.structs.replace(moved, warnings=(*moved.warnings, told))
+    return moved
+
+
+def mentioned(state: AliasState, to: str = "") -> list[str]:
+    """Every release a rollback may have to know about."""
+    return [name for lane in state.lanes.values() for name in (lane.release, *lane.previous)] + ([to] if to else [])
+
+
+def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: Order) -> Plan:
+    """The state after the rollback. Pure. Raises Fault where there is no way back."""
+    if order.lane and order.lane not in state.lanes:
+        message = f"alias {state.name} has no lane {order.lane}; it has {', '.join(state.lanes)}"
+        raise Fault(Kind.NOT_FOUND, "lane_unknown", message, param="lane")
+    split = state.split if state.split is not None and order.lane in ("", *state.split.lanes) else None
+    ended = (f"the rollout of {split.candidate} is ended",) if split is not None else ()
+    if split is not None and not order.to:
+        # A rollout in progress: its candidate is what is bad, and weight 0 in one write is the way back.
+        inside = [n for n, p in state.lanes.items() if p.release == split.candidate and order.lane in ("", n)]
+        lanes = {**state.lanes, **{name: _back(desk, state, name, known, "") for name in inside}}
+        return Plan(msgspec.structs.replace(state, lanes=lanes, split=None), split.candidate, ended)
+    bad = order.bad or _bad(state, order)
+    if not bad:
+        came_from = state.lanes[order.lane or EVERYONE].rolled_back
+        return Plan(None, came_from, (f"rolled back from {came_from} already; --to goes further back",))
+    wanted = [order.lane] if order.lane else [n for n, pointer in state.lanes.items() if pointer.release == bad]
+    if order.lane and state.lanes[order.lane].release != bad:
+        wanted = []
+    lanes = dict(state.lanes)
+    for name in wanted:
+        lanes[name] = _back(desk, state, name, known, order.to)
+    if lanes == state.lanes and split is None:
+        return Plan(None, bad, (f"nothing serves {bad} any more" if not wanted else f"{order.to} is stable already",))
+    after = with_lanes(state, lanes)
+    if split is not None:
+        after = msgspec.structs.replace(after, split=None)
+    return Plan(after, bad, (*ended, *_skipped(state, lanes, wanted)))
+
+
+def _bad(state: AliasState, order: Order) -> str:
+    """The release to get off: the named lane's, else that of `*`, else the only one there is. Empty when that was done."""
+    if not order.lane and EVERYONE not in state.lanes:
+        serving = {pointer.release for pointer in state.lanes.values()}
+        if len(serving) != 1:
+            message = (
+                f"the lanes of {state.name} serve different releases; say which with --lane: {', '.join(state.lanes)}"
+            )
+            raise Fault(Kind.BAD_REQUEST, "lane_needed", message, param="lane")
+        pointer = next(iter(state.lanes.values()))
+    else:
+        pointer = state.lanes[order.lane or EVERYONE]
+    return "" if pointer.rolled_back and not order.to else pointer.release
+
+
+def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release], to: str) -> Lane:
+    """One lane after the rollback. Raises Fault `no_warm_release` that lists where it could go."""
+    lane = state.lanes[name]
+    if to and to == lane.release:
+        return lane
+    warm = [old for old in lane.previous if _callable(desk, known.get(old))]
+    if to:
+        if to in warm:
+            return backward(lane, to)
+        if to in lane.previous:
+            release = known.get(to)
+            blocked = release is not None and release.blocked
+            why = f"it is blocked ({blocked})" if blocked else "it cannot be called: its record or its provider is gone"
+        else:
+            why = "it was never stable there, or longer ago than releases are kept warm"
+        problem = f"lane {name} of {state.name} cannot go back to {to}: {why}"
+    elif warm:
+        return backward(lane, warm[0])
+    else:
+        problem = f"lane {name} of {state.name} has nothing to go back to"
+    listed = ", ".join(warm) or "none"
+    raise Fault(Kind.CONFLICT, "no_warm_release", f"{problem}. Warm releases: {listed}.", param="to")
+
+
+def _callable(desk: Desk, release: Release | None) -> bool:
+    return release is not None and not release.blocked and release.snapshot.provider in desk.settings.providers
+
+
+def _skipped(state: AliasState, lanes: Mapping[str, Lane], wanted: list[str]) -> tuple[str, ...]:
+    """Say where a newer release was passed over because it cannot be called."""
+    found = []
+    for name in wanted:
+        target, order = lanes[name].release, state.lanes[name].previous
+        passed = order[: order.index(target)] if target in order else ()
+        found += [f"lane {name}: passed over {', '.join(passed)}, which cannot be called" for _ in passed[:1]]
+    return tuple(found)
