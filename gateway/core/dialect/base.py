@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.core.contract.exchange import Observed
     from gateway.core.dialect.routes import Operation
 
-FORBIDDEN = ("api_base", "base_url", "api_key", "extra_headers", "custom_host")
+FORBIDDEN = frozenset({"api_base", "base_url", "api_key", "extra_headers", "custom_host"})
 """Top-level members by which some gateways let a client choose the host or the key (faults.md B6)."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -120,19 +120,20 @@ class Dialect(Protocol):
 
 def refuse_routing(members: Members) -> None:
     """Raise Fault 400 `forbidden_field` when a member tries to choose the host or the key."""
-    for name in FORBIDDEN:
-        if name in members.spans:
-            raise Fault(
-                Kind.BAD_REQUEST,
-                "forbidden_field",
-                f"`{name}` may not be sent: hosts and keys are set in the gateway's configuration.",
-                param=name,
-                reason="routing_field",
-            )
+    if FORBIDDEN.isdisjoint(members.spans):
+        return
+    name = min(FORBIDDEN & members.spans.keys())
+    raise Fault(
+        Kind.BAD_REQUEST,
+        "forbidden_field",
+        f"`{name}` may not be sent: hosts and keys are set in the gateway's configuration.",
+        param=name,
+        reason="routing_field",
+    )
 
 
 def refuse_odd_model(members: Members) -> None:
     """Raise Fault 400 `invalid_model` when `model` is there and is not a string."""
     span = members.spans.get("model")
-    if span is not None and members.body[span[1]] not in b'"n':
+    if span is not None and members.body[span[0]] not in b'"n':
         raise Fault(Kind.BAD_REQUEST, "invalid_model", "`model` must be a string.", param="model", reason="model")

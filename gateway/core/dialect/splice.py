@@ -31,7 +31,7 @@ _GUARDED = sys.version_info < (3, 12)
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
-_member = re.compile(rb'[ \t\n\r]*([,{])[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*').match
+_member = re.compile(rb'[ \t\n\r]*[,{][ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*').match
 _close = re.compile(rb"[ \t\n\r]*\}").match
 
 _SHAPE = bytes(ord("0") if c in b"0123456789.+" else ord("e") if c in b"eE" else ord("x") for c in range(256))
@@ -48,8 +48,8 @@ class Members:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self.spans: dict[str, tuple[int, int, int]] = {}
-        """Name to (offset of the `{` or `,` before it, start of its value, end of its value)."""
+        self.spans: dict[str, tuple[int, int]] = {}
+        """Name to (start of its value, end of its value), in order."""
         self.open = 0
         """Offset of the object's `{`."""
         self.close = 0
@@ -67,14 +67,14 @@ class Members:
     def get(self, name: str) -> bytes | None:
         """The value's bytes as sent, without white space around it; None when there is no such member."""
         span = self.spans.get(name)
-        return None if span is None else self.body[span[1] : span[2]]
+        return None if span is None else self.body[span[0] : span[1]]
 
     def text(self, name: str) -> str | None:
         """The value as a string; None when the member is absent or is not a string."""
         span = self.spans.get(name)
-        if span is None or self.body[span[1]] != 0x22:
+        if span is None or self.body[span[0]] != 0x22:
             return None
-        raw = self.body[span[1] : span[2]]
+        raw = self.body[span[0] : span[1]]
         return _text(raw) if b"\\" in raw else raw[1:-1].decode()
 
 
@@ -91,22 +91,20 @@ def scan(body: bytes) -> Members:
     for name, raw in raws.items():
         found = _member(body, position)
         # A name or value out of step with the decoder's means that an earlier value was overwritten by a later one.
-        if found is None or not _same(found[2], name):
+        if found is None or (found[1] != name.encode() and not _same(found[1], name)):
             raise _duplicate()
         start = found.end()
         if not body.startswith(raw, start):
             raise _duplicate()
         position = start + len(raw)
-        spans[name] = (found.start(1), start, position)
-    end = _close(body, position) if spans else None
-    if spans:
-        if end is None:
-            raise _duplicate()
-        members.open = next(iter(spans.values()))[0]
-        members.close = end.end() - 1
-    else:
-        members.open = body.index(b"{")
-        members.close = body.index(b"}")
+        spans[name] = (start, position)
+    members.open = body.index(b"{")
+    if not spans:
+        position = members.open + 1
+    end = _close(body, position)
+    if end is None:
+        raise _duplicate()
+    members.close = end.end() - 1
     return members
 
 
@@ -120,21 +118,24 @@ def splice(members: Members, edits: Mapping[str, bytes | None]) -> bytes:
         ((name, value),) = edits.items()
         span = spans.get(name)
         if value is not None and span is not None:
-            return b"".join((body[: span[1]], value, body[span[2] :]))
+            return b"".join((body[: span[0]], value, body[span[1] :]))
     if not spans:
         added = [_pair(name, value) for name, value in edits.items() if value is not None]
         return b"".join((body[: members.close], b",".join(added), body[members.close :]))
     # A region is what stands between two commas, white space included: the kept ones are joined again by commas.
     regions = []
-    order = list(spans.items())
-    for number, (name, (comma, start, end)) in enumerate(order):
-        after = order[number + 1][1][0] if number + 1 < len(order) else members.close
+    before = members.open
+    left = len(spans)
+    for name, (start, end) in spans.items():
+        left -= 1
+        after = body.index(b",", end) if left else members.close
         if name not in edits:
-            regions.append(body[comma + 1 : after])
-            continue
-        value = edits[name]
-        if value is not None:
-            regions.append(b"".join((body[comma + 1 : start], value, body[end:after])))
+            regions.append(body[before + 1 : after])
+        else:
+            value = edits[name]
+            if value is not None:
+                regions.append(b"".join((body[before + 1 : start], value, body[end:after])))
+        before = after
     regions += [_pair(name, value) for name, value in edits.items() if value is not None and name not in spans]
     return b"".join((body[: members.open + 1], b",".join(regions), body[members.close :]))
 
@@ -222,10 +223,8 @@ def _finite(body: bytes) -> None:
         raise _invalid("The request body holds a number that is too large.") from None
 
 
-def _same(quoted: bytes, name: str) -> bool:
-    if b"\\" in quoted:
-        return _text(quoted) == name
-    return quoted[1:-1] == name.encode()
+def _same(escaped: bytes, name: str) -> bool:
+    return b"\\" in escaped and _text(b'"%b"' % escaped) == name
 
 
 def _pair(name: str, value: bytes) -> bytes:

@@ -21,65 +21,64 @@ class EventTooLarge(Exception):
 class Splitter:
     """Collects pieces of a stream and gives whole events out. `cap` is the most bytes of one event."""
 
-    __slots__ = ("_cap", "_rest")
+    __slots__ = ("_cap", "_over", "_rest")
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
+        self._over = False
         self._rest = bytearray()
 
     @property
     def rest(self) -> bytes:
-        """What came after the last whole event."""
+        """What came after the last event that was given out."""
         return bytes(self._rest)
 
     def feed(self, data: bytes) -> bytes:
         """All events that are whole now, as one piece of bytes; empty when there is none.
 
-        Linear in the bytes fed, however small the pieces. Raises EventTooLarge once the unfinished event is over the cap
-        and no whole event is left to give out.
+        Linear in the bytes fed, however small the pieces. Raises EventTooLarge for an event over the cap, after all events
+        before it were given out.
         """
-        rest = self._rest
-        if not rest:
-            if data.endswith(b"\n\n"):
-                return data
-            end = _last_end(data)
-            rest += data[end:]
-            if end:
-                return data[:end]
-        else:
-            start = max(0, len(rest) - _OVERLAP)
-            rest += data
-            first, end = _ends(rest, start)
-            if end:
-                if first > self._cap:
-                    raise EventTooLarge
-                events = bytes(rest[:end])
-                del rest[:end]
-                return events
-        if len(rest) > self._cap:
+        rest, cap = self._rest, self._cap
+        if self._over:
             raise EventTooLarge
-        return b""
+        if not rest and len(data) <= cap and data.endswith(b"\n\n"):
+            return data
+        start = max(0, len(rest) - _OVERLAP)
+        rest += data
+        end = _last_end(rest, start)
+        if len(rest) > cap:
+            end = self._checked(start, end)
+        if not end:
+            return b""
+        events = bytes(rest[:end])
+        del rest[:end]
+        return events
+
+    def _checked(self, start: int, end: int) -> int:
+        """The end of the last event before one over the cap; `end` when there is no such."""
+        begin = 0
+        for match in _blank(self._rest, start):
+            if match.end() - begin > self._cap:
+                break
+            begin = match.end()
+        else:
+            if len(self._rest) - begin <= self._cap:
+                return end
+        self._over = True
+        if not begin:
+            raise EventTooLarge
+        return begin
 
 
-def _last_end(data: bytes) -> int:
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
-    end = 0
-    for match in _blank(data):
-        end = match.end()
-    return end
-
-
-def _ends(rest: bytearray, start: int) -> tuple[int, int]:
-    """Ends of the first and of the last whole event, looked for from `start`; zeros when there is none."""
+def _last_end(rest: bytearray, start: int) -> int:
+    """The end of the last whole event, looked for from `start`; 0 when there is none."""
     if rest.find(b"\r", start) < 0:
-        first = rest.find(b"\n\n", start)
-        return (first + 2, rest.rfind(b"\n\n") + 2) if first >= 0 else (0, 0)
-    first = end = 0
+        return rest.rfind(b"\n\n", start) + 2 if rest.find(b"\n\n", start) >= 0 else 0
+    end = 0
     for match in _blank(rest, start):
         end = match.end()
-        first = first or end
-    return first, end
+    return end
 
 
 def datas(events: bytes) -> Iterator[bytes]:

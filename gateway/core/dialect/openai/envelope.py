@@ -11,6 +11,11 @@ from gateway.core.dialect.splice import scan, unbounded
 SYSTEM_ROLES = ("system", "developer")
 
 
+LONG_BYTES = 4 << 20
+MOST_COMMAS = 1_000_000
+"""Messages longer than LONG_BYTES with more commas than this are not looked into: each could cost an object."""
+
+
 class Line(msgspec.Struct, gc=False):
     """A message, as far as linking needs it."""
 
@@ -18,15 +23,14 @@ class Line(msgspec.Struct, gc=False):
     tool_call_id: str = ""
 
 
-_lines = msgspec.json.Decoder(list[Line]).decode
-_role = msgspec.json.Decoder(Line).decode
-_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_line = msgspec.json.Decoder(Line).decode
+_cut = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class ChatEnvelope(Envelope):
     """A chat completion request."""
 
-    __slots__ = ("_head",)
+    __slots__ = ("_messages",)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -34,12 +38,9 @@ class ChatEnvelope(Envelope):
         raw = self.members.get("messages")
         if raw is None or b'"tool_call_id"' not in raw:
             return ()
-        try:
-            lines = unbounded(_lines, raw)
-        except msgspec.DecodeError:
-            return ()
         found: list[str] = []
-        for line in reversed(lines):
+        for item in reversed(self._items()):
+            line = _read(item)
             if line.role != "tool":
                 break
             if line.tool_call_id and line.tool_call_id not in found:
@@ -71,28 +72,31 @@ class ChatEnvelope(Envelope):
         return system[:-1] + b"," + first + b"]" if system else b"[" + first + b"]"
 
     def _split(self) -> tuple[bytes, bytes]:
-        try:
-            return self._head
-        except AttributeError:
-            self._head: tuple[bytes, bytes] = self._cut()
-            return self._head
-
-    def _cut(self) -> tuple[bytes, bytes]:
-        raw = self.members.get("messages")
-        if raw is None or raw[:1] != b"[":
-            return b"", b""
         system: list[bytes] = []
         first = b""
-        for item in unbounded(_items, raw):
-            try:
-                role = unbounded(_role, item).role
-            except msgspec.DecodeError:
-                role = ""
-            if role not in SYSTEM_ROLES:
+        for item in self._items():
+            if _read(item).role not in SYSTEM_ROLES:
                 first = bytes(item)
                 break
             system.append(bytes(item))
         return (b"[" + b",".join(system) + b"]" if system else b""), first
+
+    def _items(self) -> list[msgspec.Raw]:
+        """The messages as sent, cut apart once; none when `messages` is no array."""
+        try:
+            return self._messages
+        except AttributeError:
+            raw = self.members.get("messages") or b""
+            many = len(raw) > LONG_BYTES and raw.count(b",") > MOST_COMMAS
+            self._messages: list[msgspec.Raw] = unbounded(_cut, raw) if raw[:1] == b"[" and not many else []
+            return self._messages
+
+
+def _read(item: msgspec.Raw) -> Line:
+    try:
+        return unbounded(_line, item)
+    except msgspec.DecodeError:
+        return Line()
 
 
 class PlainEnvelope(Envelope):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
+import msgspec.structs
 
 from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.dialect.base import Decoder
@@ -69,16 +72,11 @@ class Reply(msgspec.Struct, gc=False):
     error: Any = None
 
 
-class Words(msgspec.Struct, gc=False):
-    """What is still read of a reply whose members are not all of their known types."""
-
-    id: str | None = None
-    model: str | None = None
-    error: Any = None
-
-
 _reply = msgspec.json.Decoder(Reply).decode
-_words = msgspec.json.Decoder(Words).decode
+_PARTS: Mapping[str, Callable[[msgspec.Raw], Any]] = MappingProxyType(
+    {field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Reply)}
+)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class StreamDecoder:
@@ -143,7 +141,10 @@ def note(observed: Observed, text: bytes) -> bool:
     try:
         reply = _reply(text)
     except msgspec.ValidationError:
-        return _note_words(observed, text)
+        odd = _odd(text)
+        if odd is None:
+            return False
+        reply = odd
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     if not observed.model and reply.model:
@@ -167,16 +168,21 @@ def note(observed: Observed, text: bytes) -> bool:
     return True
 
 
-def _note_words(observed: Observed, text: bytes) -> bool:
+def _odd(text: bytes) -> Reply | None:
+    """A reply with some member of another type than OpenAI's: that member is left out, the others are read."""
     try:
-        words = _words(text)
+        members = _members(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return text.lstrip()[:1] == b"{"
-    observed.model = observed.model or words.model or ""
-    observed.response_id = observed.response_id or words.id or ""
-    if words.error is not None:
-        observed.error = code_of(words.error)
-    return True
+        return None
+    reply = Reply()
+    for name, decode in _PARTS.items():
+        raw = members.get(name)
+        if raw is not None:
+            try:
+                setattr(reply, name, decode(raw))
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                continue
+    return reply
 
 
 def _link(observed: Observed, calls: list[Call]) -> None:
