@@ -92,21 +92,26 @@ class Pool:
         Raises ConnectFailed (nothing was sent), DeadlineExceeded, UpstreamLost, UpstreamBroken, and what `body` raises.
         Interrupted or failed, the connection is closed before the error leaves.
         """
-        line = None
-        while self._unused:
-            line = self._unused.pop()
+        unused = self._unused
+        while unused:
+            line = unused.pop()
             if line.usable():
                 break
             line.drop()
-            line = None
-        if line is None:
+        else:
             line = await self._seek(limits.connect)
-        whole = body if isinstance(body, bytes) else None
-        out = line.begin(head, whole, limits, method)
+        stream: BodyStream | None = None
+        if body is None or isinstance(body, bytes):
+            out = line.begin(head, body, limits, method)
+        else:
+            stream = body
+            out = line.begin(head, None, limits, method)
         try:
-            if body is not None and not isinstance(body, bytes):
-                await line.upload(out, body)
-            await out.head()
+            if stream is not None:
+                await line.upload(out, stream)
+            wait = out.head()
+            if wait is not None:
+                await wait
         except BaseException:
             out.abort()
             raise

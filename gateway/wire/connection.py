@@ -305,17 +305,20 @@ class Connection(asyncio.Protocol):
     def _begin(self, data: bytes, end: int) -> None:
         """Read a head, take the body bytes that came with it, start the handler. Raises BadMessage."""
         server = self._server
-        incoming = Incoming(self, self._peer, self._loop.time())
+        incoming = Incoming(self, self._transport, self._peer, self._loop.time())
         if len(data) == end:
             incoming.read(data, self._recall, server.heads)
             incoming.expect_body()
         else:
             incoming.read(data[:end], self._recall, server.heads)
-            incoming.expect_body()
-            if incoming.body_complete:
-                self._tail = data[end:]
+            if incoming.length == len(data) - end:
+                incoming.came_whole(data[end:])
             else:
-                incoming.arrived(data[end:])
+                incoming.expect_body()
+                if incoming.body_complete:
+                    self._tail = data[end:]
+                else:
+                    incoming.arrived(data[end:])
         self.due = NEVER
         self.phase = ""
         self._incoming = incoming

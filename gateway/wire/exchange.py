@@ -6,6 +6,7 @@ here. An answer that could not be completed is never ended as if it were whole.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ class Incoming(RequestHead):
         "_received",
         "_since",
         "_size",
+        "_transport",
         "_wait",
         "_waited",
         "began",
@@ -67,8 +69,9 @@ class Incoming(RequestHead):
 
     flow: Flow
 
-    def __init__(self, link: Connection, peer: str, started: float) -> None:
+    def __init__(self, link: Connection, transport: asyncio.Transport, peer: str, started: float) -> None:
         self._link = link
+        self._transport = transport
         self.peer = peer
         self.started = started
         self.began = False
@@ -135,7 +138,7 @@ class Incoming(RequestHead):
         if self.expects:
             self.expects = False
             if not self._received:
-                link.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         wait: Wait[bytes] = Wait()
         self._wait = wait
         self._since = link.now()
@@ -171,6 +174,11 @@ class Incoming(RequestHead):
             self._missing = -1
         elif self.length:
             self._missing = self.length
+
+    def came_whole(self, body: bytes) -> None:
+        """Called by the server instead, when the whole body came with the head."""
+        self._parts.append(body)
+        self._received = self._size = len(body)
 
     def arrived(self, data: bytes) -> None:
         """Called by the server with bytes that follow the head; what belongs to the next request is given back to it."""
@@ -242,9 +250,9 @@ class Incoming(RequestHead):
         close = not self.keep or self._missing != 0 or self._link.draining
         self._close = close
         head = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        bodiless = self.method == "HEAD" or status in {204, 304}
-        self._bodiless = bodiless
-        if status in {204, 304}:
+        empty = status in {204, 304}
+        bodiless = self._bodiless = empty or self.method == "HEAD"
+        if empty:
             framing = b""
         elif length is not None:
             framing = b"content-length: %d\r\n" % length
@@ -255,7 +263,9 @@ class Incoming(RequestHead):
         else:
             framing = b"transfer-encoding: chunked\r\n"
             self._left = 0 if bodiless else _CHUNKED
-        self._head = b"%b%b%b%b\r\n" % (head, lines, framing, b"connection: close\r\n" if close else b"")
+        if close:
+            framing += b"connection: close\r\n"
+        self._head = b"%b%b%b\r\n" % (head, lines, framing)
 
     def send(self, data: bytes) -> None:
         """Hand body bytes to the transport. Never blocks: await `drained` between pieces of a long body."""
@@ -264,30 +274,25 @@ class Incoming(RequestHead):
             return
         left = self._left
         self.sent += size
+        head = self._head
+        self._head = b""
         if left >= 0:
             if size > left:
                 self.abort()
                 raise RuntimeError("more body than the declared length")
             self._left = left - size
-            parts: tuple[bytes, ...] = (data,)
         elif left == _CHUNKED:
             if size <= JOIN_BELOW:
-                self._link.write(b"%b%x\r\n%b\r\n" % (self._head, size, data))
-                self._head = b""
-                return
-            parts = (b"%x\r\n" % size, data, b"\r\n")
-        else:
-            parts = (data,)
-        if self._head:
-            parts = (self._head, *parts)
-            self._head = b""
-        link = self._link
-        if len(parts) == 1:
-            link.write(data)
+                self._transport.write(b"%b%x\r\n%b\r\n" % (head, size, data))
+            else:
+                self._transport.writelines((b"%b%x\r\n" % (head, size), data, b"\r\n"))
+            return
+        if not head:
+            self._transport.write(data)
         elif size <= JOIN_BELOW:
-            link.write(b"".join(parts))
+            self._transport.write(head + data)
         else:
-            link.writelines(parts)
+            self._transport.writelines((head, data))
 
     async def drained(self) -> None:
         """Return once the transport takes more; at once unless it is over its high-water mark.
@@ -312,9 +317,9 @@ class Incoming(RequestHead):
         if self.gone:
             return
         if self._left == _CHUNKED:
-            self._link.write(self._head + b"0\r\n\r\n")
+            self._transport.write(self._head + b"0\r\n\r\n")
         elif self._head:
-            self._link.write(self._head)
+            self._transport.write(self._head)
         self._head = b""
         if self._close:
             self._link.close(linger=self._missing != 0)

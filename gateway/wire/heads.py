@@ -7,7 +7,6 @@ bytes, versions, names with '_', repeated fields that carry rights or framing). 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import httptools
 
@@ -26,11 +25,11 @@ CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"ap
 """Fields that carry rights: never repeated, and still seen in `fields` when Connection names them."""
 
 _SPECIAL = HOP_BY_HOP | FRAMING
+_RARE = frozenset((b"connection", b"expect"))
 _SINGLE = CREDENTIALS | {b"content-type", b"content-encoding", b"cookie", b"user-agent"}
 _OWN_PREFIX = b"x-trivet-"
 
 _CONTROL = bytes((*range(9), *range(10, 32), 127))
-_FOLD = re.compile(rb"\n[ \t]").search
 _LINE = re.compile(rb"([A-Za-z][!#$%&'*+.^_`|~0-9A-Za-z-]*+) ([!-~]++) HTTP/([0-9])\.([0-9])\r\n").match
 _ANY_VERSION = re.compile(rb"[^\r\n]* HTTP/[0-9.]+[ \t]*\Z").match
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
@@ -55,13 +54,22 @@ class HeadLimits:
         self.secure = secure
 
 
-class Sink:
-    """What llhttp calls back into: a bound C method, so that a field costs no Python frame."""
+class Found(dict[bytes, bytes]):
+    """Collects fields for llhttp without a Python frame per field. A name that comes twice is kept once, so the size
+    tells whether any did (and whether a line was folded into the one before)."""
 
-    __slots__ = ("on_header",)
+    __slots__ = ()
+    on_header = dict.setdefault
 
-    def __init__(self, on_header: Callable[[bytes, bytes], object]) -> None:
-        self.on_header = on_header
+
+class Every(Fields):
+    """Collects fields for llhttp, all of them: the slow way round."""
+
+    __slots__ = ()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field, as llhttp gives it."""
+        self.append((name, value))
 
 
 class Recall:
@@ -112,47 +120,18 @@ class RequestHead:
         """Fill in from the bytes of a head up to and with its empty line. Raises BadMessage; then nothing holds."""
         lines = head.count(b"\r\n")
         # Every CR and LF belongs to a pair, and no other control byte is there but the tab.
-        if len(head) - len(head.translate(None, _CONTROL)) != 2 * lines or _FOLD(head) is not None:
+        if len(head.translate(None, _CONTROL)) + 2 * lines != len(head):
             check_line(head, limits)
             raise bad_syntax(head)
         if not head.startswith(recall.line):
             _read_line(head, recall, limits)
-        self.method = recall.method
-        self.target = recall.target
-        self.path = recall.path
-        self.query = recall.query
-        self.old = recall.old
+        self.method, self.target, self.path, self.query = recall.method, recall.target, recall.path, recall.query
+        old = self.old = recall.old
         count = lines - 2
-        if len(head) > limits.line or count > limits.count:
+        if count > limits.count or len(head) > limits.line:
             check_size(head, count, limits)
-        special = self._split(head, count)
-        host = special.get(b"host")
-        if host is not None:
-            if host != recall.host:
-                check_host(host)
-                recall.host = host
-            self.fields[b"host"] = host
-        elif not self.old:
-            check_host(b"")
-        self._frame(special)
-        connection = special.get(b"connection")
-        self.keep = not self.old
-        if connection is not None and connection.lower() != b"keep-alive":
-            self._connection(connection, special)
-        expect = special.get(b"expect")
-        self.expects = False
-        if expect is not None:
-            if expect.lower() != b"100-continue":
-                raise BadMessage(417, "expectation_failed", "expect", "The only expectation met here is 100-continue.")
-            self.expects = not self.old
-        coding = self.fields.get(b"content-encoding")
-        if coding is not None and coding.lower() != b"identity":
-            raise BadMessage(415, "unsupported_content_encoding", "content_encoding", "Send the body without coding.")
-
-    def _split(self, head: bytes, count: int) -> dict[bytes, bytes]:
-        """Let llhttp split the fields; returns those that end here."""
-        found: dict[bytes, bytes] = {}
-        parse_request(head, found.setdefault)
+        found = Found()
+        parse_request(head, found)
         headers: Fields = []
         fields: dict[bytes, bytes] = {}
         special: dict[bytes, bytes] = {}
@@ -169,23 +148,49 @@ class RequestHead:
             raise ambiguous()
         self.headers = headers
         self.fields = fields
-        return special
-
-    def _frame(self, special: dict[bytes, bytes]) -> None:
+        host = special.get(b"host")
+        if host is not None:
+            if host != recall.host:
+                check_host(host)
+                recall.host = host
+            fields[b"host"] = host
+        elif not old:
+            check_host(b"")
         length = special.get(b"content-length")
-        coding = special.get(b"transfer-encoding")
         self.chunked = False
         self.length = None
-        if coding is not None:
-            if length is not None or self.old:
-                raise bad_framing()
-            if coding.lower() != b"chunked":
-                raise _bad_coding(coding)
-            self.chunked = True
+        if b"transfer-encoding" in special:
+            self._coded(special[b"transfer-encoding"], length)
         elif length is not None:
             if _LENGTH(length) is None:
                 raise bad_framing()
             self.length = int(length)
+        self.keep = not old
+        self.expects = False
+        if special.keys() & _RARE or b"content-encoding" in fields:
+            self._rare(special)
+
+    def _coded(self, coding: bytes, length: bytes | None) -> None:
+        """Accept a chunked body, of HTTP/1.1 and with no length beside it."""
+        if length is not None or self.old:
+            raise bad_framing()
+        if coding.lower() != b"chunked":
+            raise _bad_coding(coding)
+        self.chunked = True
+
+    def _rare(self, special: dict[bytes, bytes]) -> None:
+        """Fields most requests do not bring, or bring in their default form."""
+        connection = special.get(b"connection")
+        if connection is not None and connection.lower() != b"keep-alive":
+            self._connection(connection, special)
+        expect = special.get(b"expect")
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                raise BadMessage(417, "expectation_failed", "expect", "The only expectation met here is 100-continue.")
+            self.expects = not self.old
+        coding = self.fields.get(b"content-encoding")
+        if coding is not None and coding.lower() != b"identity":
+            raise BadMessage(415, "unsupported_content_encoding", "content_encoding", "Send the body without coding.")
 
     def _connection(self, value: bytes, special: dict[bytes, bytes]) -> None:
         """Obey Connection: close, and drop what it names; credentials stay readable in `fields`."""
@@ -201,10 +206,10 @@ class RequestHead:
                 self.fields.pop(name, None)
 
 
-def parse_request(head: bytes, on_header: Callable[[bytes, bytes], object]) -> None:
-    """Run llhttp over a whole head; `on_header` gets each name and value. Raises BadMessage."""
+def parse_request(head: bytes, into: Found | Every) -> None:
+    """Run llhttp over a whole head. Raises BadMessage."""
     try:
-        httptools.HttpRequestParser(Sink(on_header)).feed_data(head)
+        httptools.HttpRequestParser(into).feed_data(head)
     except httptools.HttpParserUpgrade:
         return  # asked for, not granted: the field is dropped or refused by who reads it
     except httptools.HttpParserError as error:
@@ -215,9 +220,9 @@ def parse_request(head: bytes, on_header: Callable[[bytes, bytes], object]) -> N
 
 def _repeated(head: bytes, count: int) -> tuple[Fields, dict[bytes, bytes], dict[bytes, bytes]]:
     """The slow way round, for a head with a name that comes twice: refuse where that is ambiguous, keep the first else."""
-    pairs: Fields = []
-    parse_request(head, lambda name, value: pairs.append((name, value)))
-    if len(pairs) != count:
+    pairs = Every()
+    parse_request(head, pairs)
+    if len(pairs) != count:  # a folded line
         raise bad_syntax(head)
     headers: Fields = []
     fields: dict[bytes, bytes] = {}

@@ -110,14 +110,15 @@ class Outgoing(ReplyHead):
 
     # --- for the connection -------------------------------------------------------------------------------------
 
-    async def head(self) -> None:
-        """Wait for the final head."""
+    def head(self) -> Wait[bytes] | None:
+        """What to wait for until the final head is there, None when it is."""
         if self._error is not None:
             raise self._error
-        if self.phase == "first_byte":
-            wait: Wait[bytes] = Wait()
-            self._wait = wait
-            await wait
+        if self.phase != "first_byte":
+            return None
+        wait: Wait[bytes] = Wait()
+        self._wait = wait
+        return wait
 
     def due_for_head(self, now: float) -> float:
         """Until when the head may take, from the moment the request left."""

@@ -6,12 +6,11 @@ Anything that two parsers could frame differently raises UpstreamBroken, so that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 
 import httptools
 
 from gateway.wire.errors import UpstreamBroken
-from gateway.wire.heads import HOP_BY_HOP, Fields, Sink
+from gateway.wire.heads import HOP_BY_HOP, Every, Fields, Found
 
 HEAD_BYTES = 64 * 1024
 """Largest head of an answer."""
@@ -19,7 +18,7 @@ HEAD_FIELDS = 256
 
 _SPECIAL = HOP_BY_HOP | {b"content-length"}
 _CONTROL = bytes((*range(9), *range(10, 32), 127))
-_FOLD = re.compile(rb"\n[ \t]").search
+_COMMON = b"HTTP/1.1 200 OK\r\n"
 _LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\r\n").match
 _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 
@@ -40,53 +39,57 @@ class ReplyHead:
     def read(self, head: bytes, method: str) -> None:
         """Fill in from the bytes of a head up to and with its empty line. Raises UpstreamBroken."""
         lines = head.count(b"\r\n")
-        if len(head) - len(head.translate(None, _CONTROL)) != 2 * lines or _FOLD(head) is not None:
+        # Every CR and LF belongs to a pair, and no other control byte is there but the tab.
+        if len(head.translate(None, _CONTROL)) + 2 * lines != len(head):
             raise UpstreamBroken("syntax")
-        match = _LINE(head)
-        if match is None:
-            raise UpstreamBroken("version" if not head.startswith(b"HTTP/1.") else "syntax")
-        minor, status, reason = match.groups()
-        self.status = int(status)
-        self.reason = reason or b""
+        if head.startswith(_COMMON):
+            self.status = 200
+            self.reason = b"OK"
+            old = False
+        else:
+            old = self._read_line(head)
         count = lines - 2
         if count > HEAD_FIELDS:
             raise UpstreamBroken("head_size")
-        special = self._split(head, count)
-        connection = special.get(b"connection")
-        self.keep = minor == b"1"
-        if connection is not None and connection.lower() != b"keep-alive":
-            self._connection(connection)
-        bodiless = method == "HEAD" or self.status in {204, 304} or self.status < 200
-        self._frame(special, bodiless=bodiless, old=minor == b"0")
-
-    def _split(self, head: bytes, count: int) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        _parse(head, found.setdefault)
-        pairs: Iterable[tuple[bytes, bytes]] = found.items()
-        if len(found) != count:
-            every: Fields = []
-            _parse(head, lambda name, value: every.append((name, value)))
-            if len(every) != count:
-                raise UpstreamBroken("syntax")
-            pairs = every
+        found = Found()
+        _parse(head, found)
         headers: Fields = []
         fields: dict[bytes, bytes] = {}
         special: dict[bytes, bytes] = {}
-        for pair in pairs:
+        for pair in found.items():
             name = pair[0].lower()
             if name in _SPECIAL:
-                if name in special:
-                    if name in {b"content-length", b"transfer-encoding"}:
-                        raise UpstreamBroken("framing")
-                    special[name] += b"," + pair[1]
-                else:
-                    special[name] = pair[1]
+                special[name] = pair[1]
             else:
                 headers.append(pair)
-                fields.setdefault(name, pair[1])
+                fields[name] = pair[1]
+        if len(fields) + len(special) != count:
+            headers, fields, special = _repeated(head, count)
         self.headers = headers
         self.fields = fields
-        return special
+        self.keep = not old
+        connection = special.get(b"connection")
+        if connection is not None and connection.lower() != b"keep-alive":
+            self._connection(connection)
+        status = self.status
+        length = special.get(b"content-length")
+        if status == 200 and length is not None and method != "HEAD" and b"transfer-encoding" not in special:
+            if _LENGTH(length) is None:
+                raise UpstreamBroken("framing")
+            self.chunked = False
+            self.length = int(length)
+        else:
+            self._frame(special, bodiless=method == "HEAD" or status in {204, 304} or status < 200, old=old)
+
+    def _read_line(self, head: bytes) -> bool:
+        """Read the status line; whether it is HTTP/1.0."""
+        match = _LINE(head)
+        if match is None:
+            raise UpstreamBroken("syntax" if head.startswith(b"HTTP/1.") else "version")
+        minor, status, reason = match.groups()
+        self.status = int(status)
+        self.reason = reason or b""
+        return minor == b"0"
 
     def _connection(self, value: bytes) -> None:
         named = {token.strip(b" \t") for token in value.lower().split(b",")}
@@ -117,11 +120,34 @@ class ReplyHead:
             self.keep = False
 
 
-def _parse(head: bytes, on_header: Callable[[bytes, bytes], object]) -> None:
+def _parse(head: bytes, into: Found | Every) -> None:
     try:
-        httptools.HttpResponseParser(Sink(on_header)).feed_data(head)
+        httptools.HttpResponseParser(into).feed_data(head)
     except httptools.HttpParserUpgrade:
         return  # refused by who sees the status
     except httptools.HttpParserError as error:
         text = str(error).lower()
         raise UpstreamBroken("framing" if "length" in text or "encoding" in text else "syntax") from None
+
+
+def _repeated(head: bytes, count: int) -> tuple[Fields, dict[bytes, bytes], dict[bytes, bytes]]:
+    """The slow way round, for a head with a name that comes twice: framing may not, lists are joined, first values kept."""
+    pairs = Every()
+    _parse(head, pairs)
+    if len(pairs) != count:  # a folded line
+        raise UpstreamBroken("syntax")
+    headers: Fields = []
+    fields: dict[bytes, bytes] = {}
+    special: dict[bytes, bytes] = {}
+    for pair in pairs:
+        name = pair[0].lower()
+        if name not in _SPECIAL:
+            headers.append(pair)
+            fields.setdefault(name, pair[1])
+        elif name not in special:
+            special[name] = pair[1]
+        elif name in {b"content-length", b"transfer-encoding"}:
+            raise UpstreamBroken("framing")
+        else:
+            special[name] += b"," + pair[1]
+    return headers, fields, special
