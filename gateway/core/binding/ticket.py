@@ -20,7 +20,7 @@ from gateway.core.contract.run import Pin, Ticket
 
 VERSION = "v1."
 LONGEST = 4096
-"""Characters of a ticket that are looked at. Ours have at most 600 for names within their grammar and models up to 128."""
+"""Characters of a ticket that are looked at. Ours have at most 600 for names within their grammar and a `provider/model-id` of up to 170."""
 KEY_BYTES = 16
 """A shorter key is refused."""
 LATE_MS = 5 * 60_000

@@ -86,7 +86,7 @@ def _vendor(vendor: str, value: Any) -> Rows:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise TableError(f"pinning table: {vendor!r} must be rows, written [[{vendor}]]")
     rows = tuple(_row(f"pinning table: {vendor} row {n}", row) for n, row in enumerate(value, 1))
-    if rows[-1].pattern != DEFAULT or rows[-1].pin is not PinClass.UNKNOWN:
+    if not rows or rows[-1].pattern != DEFAULT or rows[-1].pin is not PinClass.UNKNOWN:
         raise TableError(
             f"pinning table: the last row of {vendor} must be the default: pattern {DEFAULT!r}, class 'unknown'"
         )
