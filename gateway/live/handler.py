@@ -23,19 +23,12 @@ from gateway.live.refuse import answer_fault, draining, fault_of, internal
 from gateway.live.relay import relay
 from gateway.live.rewrite import rewrite
 from gateway.live.runs import runs
+from gateway.upstream.faults import UpstreamFault
 from gateway.wire.errors import BadMessage, ClientGone, DeadlineExceeded, Draining
 
 if TYPE_CHECKING:
     from gateway.live.worker import Worker
     from gateway.wire.exchange import Incoming
-
-OUTCOME_OF_CODE = {
-    "maybe_sent": Outcome.MAYBE_SENT,
-    "upstream_connect": Outcome.REFUSED,
-    "upstream_timeout": Outcome.TIMEOUT,
-    "breaker_open": Outcome.REFUSED,
-}
-"""Outcome of an exchange by the code of the fault that ended it before an answer came."""
 
 
 class Handler:
@@ -54,8 +47,9 @@ class Handler:
         try:
             await serve(worker, life)
         except Fault as fault:
-            if life.outcome is Outcome.FAULT:
-                life.outcome = OUTCOME_OF_CODE.get(fault.code, Outcome.FAULT)
+            if isinstance(fault, UpstreamFault):
+                life.failed = fault
+                life.outcome = fault.outcome
             worker.meters.refused(fault)
             answer_fault(life, fault)
         except BadMessage as bad:
@@ -103,7 +97,7 @@ async def serve(worker: Worker, life: Life) -> None:
     name_alias(worker, life)
     await find_run(worker, life)
     await bind(worker, life)
-    rewrite(life)
+    rewrite(worker, life)
     await forward(worker, life, life.body)
     return await relay(worker, life)
 

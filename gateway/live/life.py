@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.live.worker import Caller, View
     from gateway.store.bind import Bound
     from gateway.upstream.call import Answer, Ask
+    from gateway.upstream.faults import UpstreamFault
     from gateway.wire.exchange import Incoming
 
 
@@ -38,6 +39,7 @@ class Life:
         "dialect",
         "envelope",
         "excerpt",
+        "failed",
         "first_byte",
         "flags",
         "forwarded",
@@ -60,7 +62,6 @@ class Life:
         "status",
         "ticket",
         "view",
-        "waited",
     )
 
     def __init__(self, view: View, incoming: Incoming, request_id: str, at_ms: int) -> None:
@@ -93,8 +94,8 @@ class Life:
         # rewrite, forward
         self.ask: Ask | None = None
         self.answer: Answer | None = None
+        self.failed: UpstreamFault | None = None
         self.forwarded = 0.0
-        self.waited = 0.0
         self.first_byte = 0.0
         # relay
         self.headers = b""

@@ -59,7 +59,7 @@ async def pass_through(worker: Worker, life: Life) -> None:
         name_alias(worker, life)
         await find_run(worker, life)
         await bind(worker, life)
-        rewrite(life)
+        rewrite(worker, life)
         await forward(worker, life, life.body)
     else:
         life.provider = provider_of(life)

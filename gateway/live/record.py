@@ -38,7 +38,8 @@ def record(worker: Worker, life: Life) -> None:
 
 def entry(life: Life, stamp: Stamp, ended: float) -> Step:
     """The journal's entry of a step."""
-    envelope, observed, answer, bound = life.envelope, life.observed, life.answer, life.bound
+    envelope, observed, bound = life.envelope, life.observed, life.bound
+    answer = life.answer or life.failed
     assert bound is not None
     started = life.incoming.started
     system = envelope.system() if envelope is not None else b""

@@ -40,10 +40,12 @@ async def relay(worker: Worker, life: Life) -> None:
     out = answer.out
     life.status = out.status
     kind = out.fields.get(b"content-type", b"")
-    if not observable(life):
-        await _pieces(worker, life, out, response_lines(life, out))
-    elif out.status >= 400 or out.status < 200:
+    route = life.route
+    assert route is not None
+    if answer.body is not None or (out.status >= 400 and (route.generates or observable(life))):
         await _error(life, out)
+    elif not observable(life):
+        await _pieces(worker, life, out, response_lines(life, out))
     elif kind.startswith(b"text/event-stream"):
         await _events(worker, life, out)
     else:

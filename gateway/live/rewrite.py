@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.core.contract.release import Params
     from gateway.core.dialect.splice import Members
     from gateway.live.life import Life
+    from gateway.live.worker import Worker
 
 OWN_MEMBER = "trivet"
 """The body member that is ours and never goes upstream."""
@@ -26,7 +27,7 @@ ROUTE_OF_DIALECT = {
 }
 
 
-def rewrite(life: Life) -> None:
+def rewrite(worker: Worker, life: Life) -> None:
     """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`."""
     stamp, envelope, dialect, route = life.stamp, life.envelope, life.dialect, life.route
     assert stamp is not None and envelope is not None and dialect is not None and route is not None
@@ -36,8 +37,9 @@ def rewrite(life: Life) -> None:
     edits: dict[str, bytes | None] = {}
     if life.release is not None:
         edits.update(params_edits(life.release.triple.params, envelope.members))
-    if envelope.model != snapshot.model and (envelope.model is not None or not route.deployment):
-        edits.update(dialect.model_edit(snapshot.model))
+    model = worker.upstreams.wire_model(snapshot.provider, snapshot.model)
+    if envelope.model != model and (envelope.model is not None or not route.deployment):
+        edits.update(dialect.model_edit(model))
     if envelope.members.get(OWN_MEMBER) is not None:
         edits[OWN_MEMBER] = None
     if edits:

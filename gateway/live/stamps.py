@@ -25,8 +25,7 @@ def lines(life: Life) -> bytes:
     """All `x-trivet-…` response header lines of a request."""
     stamp, bound = life.stamp, life.bound
     if stamp is None or bound is None:
-        attempts = life.answer.attempts if life.answer is not None else 0
-        return f"x-trivet-request: {life.id}\r\nx-trivet-attempts: {attempts}\r\n".encode()
+        return f"x-trivet-request: {life.id}\r\nx-trivet-attempts: {attempts(life)}\r\n".encode()
     ticket = sign(
         Ticket(
             tenant=stamp.tenant,
@@ -52,5 +51,11 @@ def lines(life: Life) -> bytes:
         f"x-trivet-model: {safe(stamp.model)}\r\n"
         f"x-trivet-pin: {stamp.pin.value}\r\n"
         f"x-trivet-arm: {stamp.arm.value}\r\n"
-        f"x-trivet-attempts: {life.answer.attempts if life.answer is not None else 0}\r\n"
+        f"x-trivet-attempts: {attempts(life)}\r\n"
     ).encode()
+
+
+def attempts(life: Life) -> int:
+    """How often a provider was called for this request."""
+    called = life.answer or life.failed
+    return called.attempts if called is not None else 0
