@@ -56,13 +56,14 @@ class Label:
 
 LABELS: dict[str, Label] = {
     "alias": Label(2000, known=True),
-    "model": Label(500, known=True),
+    "model": Label(200),
     "release": Label(4000),
     "lane": Label(2000),
     "provider": Label(100, known=True),
     "version": Label(50),
 }
-"""Labels that can grow. Every other label takes words from the code only, and is bounded all the same (`DEFAULT_LIMIT`)."""
+"""Labels that can grow. An alias that nobody declared is a name a client made up, so only names given to `Registry.know`
+stand for themselves. Every other label takes words from the code only, and is bounded all the same (`DEFAULT_LIMIT`)."""
 DEFAULT_LIMIT = 64
 
 _FAST = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -70,91 +71,100 @@ _SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 def _counter(name: str, text: str, *labels: str) -> Metric:
-    return Metric(name, Type.COUNTER, text, labels)
+    return Metric(name.removeprefix(PREFIX), Type.COUNTER, text, labels)
 
 
 def _gauge(name: str, text: str, *labels: str, across: Across = Across.SUM) -> Metric:
-    return Metric(name, Type.GAUGE, text, labels, across=across)
+    return Metric(name.removeprefix(PREFIX), Type.GAUGE, text, labels, across=across)
 
 
 def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
-    return Metric(name, Type.HISTOGRAM, text, labels, buckets)
+    return Metric(name.removeprefix(PREFIX), Type.HISTOGRAM, text, labels, buckets)
 
 
 _REQUESTS = (
-    _counter("requests_total", "Requests answered.", "alias", "release", "arm", "status_class"),
-    _counter("requests_by_source_total", "Requests by where their run id came from.", "source"),
-    _counter("outcomes_total", "Exchanges by how they ended.", "alias", "outcome"),
-    _histogram("overhead_seconds", "Time a request spent in the gateway, everything but the provider.", buckets=_FAST),
-    _histogram("first_byte_seconds", "Request complete to first byte of the answer.", "provider", buckets=_SLOW),
-    _histogram("request_seconds", "Request complete to end of the answer.", "provider", buckets=_SLOW),
-    _gauge("in_flight", "Requests in flight."),
-    _gauge("connections", "Open client connections."),
-    _counter("tokens_total", "Tokens as providers count them.", "alias", "release", "role", "kind"),
-    _counter("rejected_total", "Requests refused before any provider was called.", "reason"),
-    _counter("auth_total", "Credentials checked.", "result"),
-    _counter("authz_denied_total", "Requests without the right they need.", "right"),
-    _counter("client_timeout_total", "Clients that were too slow.", "phase"),
-    _counter("client_disconnect_total", "Clients that left before their answer was whole.", "phase"),
-    _counter("conn_rejected_total", "Connections refused over the connection cap."),
-    _counter("header_sanitised_total", "Header values of clients replaced because they could not be reflected."),
-    _counter("handler_errors_total", "Requests that met an error nobody expected."),
-    _counter("heartbeats_total", "Comments sent into silent streams."),
-    _counter("stream_aborts_total", "Streams ended uncleanly, by who broke them and why.", "side", "reason"),
+    _counter("trivet_requests_total", "Requests answered.", "alias", "release", "arm", "status_class"),
+    _counter("trivet_requests_by_source_total", "Requests by where their run id came from.", "source"),
+    _counter("trivet_outcomes_total", "Exchanges by how they ended.", "alias", "outcome"),
+    _histogram(
+        "trivet_overhead_seconds", "Time a request spent in the gateway, everything but the provider.", buckets=_FAST
+    ),
+    _histogram("trivet_first_byte_seconds", "Request complete to first byte of the answer.", "provider", buckets=_SLOW),
+    _histogram("trivet_request_seconds", "Request complete to end of the answer.", "provider", buckets=_SLOW),
+    _gauge("trivet_in_flight", "Requests in flight."),
+    _gauge("trivet_connections", "Open client connections."),
+    _counter("trivet_tokens_total", "Tokens as providers count them.", "alias", "release", "role", "kind"),
+    _counter("trivet_rejected_total", "Requests refused before any provider was called.", "reason"),
+    _counter("trivet_auth_total", "Credentials checked.", "result"),
+    _counter("trivet_authz_denied_total", "Requests without the right they need.", "right"),
+    _counter("trivet_client_timeout_total", "Clients that were too slow.", "phase"),
+    _counter("trivet_client_disconnect_total", "Clients that left before their answer was whole.", "phase"),
+    _counter("trivet_conn_rejected_total", "Connections refused over the connection cap."),
+    _counter("trivet_header_sanitised_total", "Header values of clients replaced because they could not be reflected."),
+    _counter("trivet_handler_errors_total", "Requests that met an error nobody expected."),
+    _counter("trivet_heartbeats_total", "Comments sent into silent streams."),
+    _counter("trivet_stream_aborts_total", "Streams ended uncleanly, by who broke them and why.", "side", "reason"),
 )
 
 _RUNS = (
-    _counter("runs_bound_total", "Runs bound to a release.", "alias", "release", "arm", "pin"),
-    _counter("stamp_conflicts_total", "Bindings that lost to an earlier one."),
-    _counter("stamp_missing_total", "Resumes whose stamp was nowhere."),
-    _counter("stamp_rejected_total", "Tickets refused.", "reason"),
-    _counter("stamp_repaired_total", "Stamps the store had lost and got back from a log or ticket."),
-    _counter("floating_requests_total", "Requests served by a floating model.", "alias"),
-    _counter("unmanaged_total", "Requests for a model name that is no alias, by what became of them.", "result"),
-    _counter("learned_total", "Attempts to learn a pin for a floating name.", "result"),
-    _counter("undeclared_total", "Requests whose prompt or tools the release does not declare.", "alias", "leg"),
-    _counter("model_mismatch_total", "Answers from another model than the pinned one.", "alias", "release"),
+    _counter("trivet_runs_bound_total", "Runs bound to a release.", "alias", "release", "arm", "pin"),
+    _counter("trivet_stamp_conflicts_total", "Bindings that lost to an earlier one."),
+    _counter("trivet_stamp_missing_total", "Resumes whose stamp was nowhere."),
+    _counter("trivet_stamp_rejected_total", "Tickets refused.", "reason"),
+    _counter("trivet_stamp_repaired_total", "Stamps the store had lost and got back from a log or ticket."),
+    _counter("trivet_floating_requests_total", "Requests served by a floating model.", "alias"),
+    _counter("trivet_unmanaged_total", "Requests for a model name that is no alias, by what became of them.", "result"),
+    _counter("trivet_learned_total", "Attempts to learn a pin for a floating name.", "result"),
+    _counter("trivet_undeclared_total", "Requests whose prompt or tools the release does not declare.", "alias", "leg"),
+    _counter("trivet_model_mismatch_total", "Answers from another model than the pinned one.", "alias", "release"),
 )
 
 _PROVIDERS = (
-    _counter("upstream_requests_total", "Calls to providers, each attempt counted.", "provider", "status_class"),
-    _counter("upstream_errors_total", "Calls to providers that failed.", "provider", "kind"),
-    _counter("retries_total", "Calls that the gateway repeated itself.", "provider", "kind"),
-    _counter("retry_budget_exhausted_total", "Calls not repeated because the budget was spent.", "provider"),
-    _gauge("breaker_state", "0 closed, 1 half open, 2 open.", "provider", "model", across=Across.MAX),
-    _gauge("upstream_connections", "Connections to providers.", "provider", "state"),
-    _gauge("release_unavailable", "1 while the provider says the pinned model is gone.", "release", across=Across.MAX),
+    _counter("trivet_upstream_requests_total", "Calls to providers, each attempt counted.", "provider", "status_class"),
+    _counter("trivet_upstream_errors_total", "Calls to providers that failed.", "provider", "kind"),
+    _counter("trivet_retries_total", "Calls that the gateway repeated itself.", "provider", "kind"),
+    _counter("trivet_retry_budget_exhausted_total", "Calls not repeated because the budget was spent.", "provider"),
+    _gauge("trivet_breaker_state", "0 closed, 1 half open, 2 open.", "provider", "model", across=Across.MAX),
+    _gauge("trivet_upstream_connections", "Connections to providers.", "provider", "state"),
+    _gauge(
+        "trivet_release_unavailable",
+        "1 while the provider says the pinned model is gone.",
+        "release",
+        across=Across.MAX,
+    ),
 )
 
 _STORE = (
-    _gauge("redis_up", "1 while the store answers.", "line", across=Across.MIN),
-    _gauge("redis_breaker_state", "0 closed, 1 half open, 2 open.", "line", across=Across.MAX),
-    _counter("redis_errors_total", "Store commands that failed.", "line", "kind"),
-    _counter("redis_commands_total", "Store commands sent.", "line"),
-    _histogram("bind_seconds", "Time to bind a run durably.", buckets=_FAST),
-    _gauge("redis_unsafe_config", "1 when the store may evict or lose stamps.", across=Across.MAX),
-    _gauge("store_lost", "1 while an empty or changed store is not believed.", across=Across.MAX),
-    _gauge("pointer_age_seconds", "Age of the newest word from the store about pointers.", across=Across.MAX),
-    _gauge("pointer_version", "Version of an alias that the slowest worker serves.", "alias", across=Across.MIN),
-    _gauge("active_release", "1 for the release a lane points at.", "alias", "lane", "release", across=Across.MAX),
-    _gauge("workers_behind", "Workers that have not acknowledged the newest pointers.", across=Across.MAX),
-    _counter("journal_dropped_total", "Entries dropped because the store did not take them.", "kind"),
-    _gauge("stamp_wal_pending", "Stamps in the host log that the store has not acknowledged."),
-    _counter("wal_replayed_total", "Stamps of the host log written to the store after a reconnect."),
-    _counter("wal_bad_records_total", "Records of the host log that were cut or damaged."),
-    _counter("wal_errors_total", "Writes to the host log that failed."),
-    _histogram("wal_fsync_seconds", "Time of an fsync of the host log.", buckets=_FAST),
+    _gauge("trivet_redis_up", "1 while the store answers.", "line", across=Across.MIN),
+    _gauge("trivet_redis_breaker_state", "0 closed, 1 half open, 2 open.", "line", across=Across.MAX),
+    _counter("trivet_redis_errors_total", "Store commands that failed.", "line", "kind"),
+    _counter("trivet_redis_commands_total", "Store commands sent.", "line"),
+    _histogram("trivet_bind_seconds", "Time to bind a run durably.", buckets=_FAST),
+    _gauge("trivet_redis_unsafe_config", "1 when the store may evict or lose stamps.", across=Across.MAX),
+    _gauge("trivet_store_lost", "1 while an empty or changed store is not believed.", across=Across.MAX),
+    _gauge("trivet_pointer_age_seconds", "Age of the newest word from the store about pointers.", across=Across.MAX),
+    _gauge("trivet_pointer_version", "Version of an alias that the slowest worker serves.", "alias", across=Across.MIN),
+    _gauge(
+        "trivet_active_release", "1 for the release a lane points at.", "alias", "lane", "release", across=Across.MAX
+    ),
+    _gauge("trivet_workers_behind", "Workers that have not acknowledged the newest pointers.", across=Across.MAX),
+    _counter("trivet_journal_dropped_total", "Entries dropped because the store did not take them.", "kind"),
+    _gauge("trivet_stamp_wal_pending", "Stamps in the host log that the store has not acknowledged."),
+    _counter("trivet_wal_replayed_total", "Stamps of the host log written to the store after a reconnect."),
+    _counter("trivet_wal_bad_records_total", "Records of the host log that were cut or damaged."),
+    _counter("trivet_wal_errors_total", "Writes to the host log that failed."),
+    _histogram("trivet_wal_fsync_seconds", "Time of an fsync of the host log.", buckets=_FAST),
 )
 
 _HOUSE = (
-    _counter("promotions_total", "Promotions by result.", "result"),
-    _counter("rollbacks_total", "Rollbacks by result.", "result"),
-    _counter("config_reload_total", "Reloads of the configuration.", "result"),
-    _gauge("config_version", "1 for the configuration version in use.", "version", across=Across.MAX),
-    _gauge("build_info", "1 for the version of the gateway.", "version", across=Across.MAX),
-    _gauge("processes", "Processes that are alive.", "role"),
-    _gauge("draining", "Processes that are shutting down."),
-    _counter("labels_folded_total", "Label values folded into `other`, counted where they were looked up."),
+    _counter("trivet_promotions_total", "Promotions by result.", "result"),
+    _counter("trivet_rollbacks_total", "Rollbacks by result.", "result"),
+    _counter("trivet_config_reload_total", "Reloads of the configuration.", "result"),
+    _gauge("trivet_config_version", "1 for the configuration version in use.", "version", across=Across.MAX),
+    _gauge("trivet_build_info", "1 for the version of the gateway.", "version", across=Across.MAX),
+    _gauge("trivet_processes", "Processes that are alive.", "role"),
+    _gauge("trivet_draining", "Processes that are shutting down."),
+    _counter("trivet_labels_folded_total", "Label values folded into `other`, counted where they were looked up."),
 )
 
 METRICS: dict[str, Metric] = {row.name: row for row in (*_REQUESTS, *_RUNS, *_PROVIDERS, *_STORE, *_HOUSE)}
