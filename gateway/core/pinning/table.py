@@ -6,7 +6,6 @@ whole, by one compiled expression per vendor, in time linear in its length for e
 
 from __future__ import annotations
 
-import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from gateway.core.contract.release import PinClass
 
 MEMBERS = ("pattern", "class", "why", "source", "date", "examples")
 """Every row has exactly these."""
+DAY = re.compile(r"20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 DEFAULT = ".*"
 """The pattern of a vendor's last row."""
 
@@ -112,8 +112,9 @@ def _row(where: str, value: dict[str, Any]) -> Row:
         raise TableError(f"{where}: class {value['class']!r} is none of {', '.join(PinClass)}")
     if not value["source"].startswith("https://"):
         raise TableError(f"{where}: `source` must be the https:// address of a public page")
-    if not isinstance(value["date"], datetime.date) or isinstance(value["date"], datetime.datetime):
-        raise TableError(f"{where}: `date` must be a TOML date, for example 2026-11-23")
+    day = str(value["date"])
+    if not DAY.fullmatch(day):
+        raise TableError(f"{where}: `date` must be the day the page was read, for example 2026-11-23")
     examples = value["examples"]
     if not isinstance(examples, list) or not examples or not all(isinstance(e, str) and e for e in examples):
         raise TableError(f"{where}: `examples` must name at least one id that this row decides")
@@ -123,7 +124,7 @@ def _row(where: str, value: dict[str, Any]) -> Row:
         PinClass(value["class"]),
         value["why"],
         value["source"],
-        value["date"].isoformat(),
+        day,
         tuple(examples),
     )
 
