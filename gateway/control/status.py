@@ -1,0 +1,77 @@
+"""The state of the whole gateway in one answer: store, aliases, workers, and what somebody should look at."""
+
+from __future__ import annotations
+
+from gateway.control.aliases import row
+from gateway.control.desk import Desk
+from gateway.core.contract.alias import AliasState
+from gateway.core.contract.fault import Fault
+from gateway.core.contract.records import AliasRow, Safety, Status, WorkerBeat
+from gateway.store import aliases, recovery, releases, workers
+from gateway.store.local import DiskCopyError, in_force, pending
+from gateway.store.safety import check
+
+
+async def status(desk: Desk) -> Status:
+    """Never raises for a store that is dead, lost or unsafe: that is what it tells. Aliases then come from the disk copy."""
+    warnings: list[str] = []
+    data_dir = desk.settings.store.data_dir
+    try:
+        copy = in_force(data_dir)
+        overridden = sorted({e.after.name for e in pending(data_dir) if e.after is not None})
+    except DiskCopyError as error:
+        copy, overridden = None, []
+        warnings.append(str(error))
+    if overridden:
+        warnings.append(f"overridden on this host until the store follows: {', '.join(overridden)}")
+    try:
+        safety = await check(desk.store)
+        lost = await recovery.loss(desk.store, copy)
+        states = await aliases.every(desk.store)
+        following = await workers.listed(desk.store, {name: state.version for name, state in states.items()})
+        warnings += [*safety.warnings, *_untold(safety), *await _blocked(desk, states)]
+    except Fault as fault:
+        remembered = copy.aliases if copy is not None else {}
+        return _answer(None, fault.message, lost="", states=remembered, following=[], warnings=warnings)
+    if lost:
+        warnings.append(
+            f"store_lost: {lost}. `trivet store restore` puts this host's copy back, `bootstrap` starts afresh."
+        )
+    warnings += [f"worker {w.worker} is silent" for w in following if not w.alive]
+    warnings += [f"worker {w.worker} is behind on {w.behind} aliases" for w in following if w.alive and w.behind]
+    return _answer(safety, "", lost=lost, states=states, following=following, warnings=warnings)
+
+
+def _answer(
+    safety: Safety | None,
+    error: str,
+    *,
+    lost: str,
+    states: dict[str, AliasState],
+    following: list[WorkerBeat],
+    warnings: list[str],
+) -> Status:
+    rows: tuple[AliasRow, ...] = tuple(row(states[name]) for name in sorted(states))
+    return Status(
+        store=safety,
+        store_error=error,
+        store_lost=bool(lost),
+        aliases=rows,
+        workers=tuple(following),
+        warnings=tuple(warnings),
+    )
+
+
+def _untold(safety: Safety) -> list[str]:
+    if not safety.untold or safety.assumed:
+        return []
+    return [f"the server does not tell {' and '.join(safety.untold)}; `store.assume: durable` vouches for it"]
+
+
+async def _blocked(desk: Desk, states: dict[str, AliasState]) -> list[str]:
+    stable = {lane.release for state in states.values() for lane in state.lanes.values()}
+    found = await releases.many(desk.store, stable)
+    missing = [
+        f"release {name} is stable but its record is gone from the store" for name in sorted(stable - set(found))
+    ]
+    return missing + [f"release {r.id} is stable but blocked: {r.blocked}" for r in found.values() if r.blocked]
