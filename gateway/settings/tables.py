@@ -1,0 +1,22 @@
+"""The tables that ship with the gateway (`gateway/data`), as text: whoever needs one parses it."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+from gateway.core.pinning.table import PinTable, parse
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]*\.(toml|json|md)$")
+
+
+def text(name: str) -> str:
+    """A table by file name, such as `pinning.toml`. Raises FileNotFoundError."""
+    if not _NAME.match(name):
+        raise FileNotFoundError(f"no table named {name[:40]!r}")
+    return resources.files("gateway.data").joinpath(name).read_text(encoding="utf-8")
+
+
+def pinning() -> PinTable:
+    """Which model ids float, by vendor."""
+    return parse(text("pinning.toml"))
