@@ -26,16 +26,16 @@ IDS: dict[str, dict[PinClass, str]] = {
             gpt-4-turbo-2024-04-09 gpt-4-0314 gpt-4-0613 gpt-4-32k-0613 gpt-4-0125-preview gpt-4-1106-preview
             gpt-3.5-turbo-0125 gpt-3.5-turbo-1106 gpt-3.5-turbo-16k-0613 gpt-4o-audio-preview-2025-06-03
             gpt-realtime-2025-08-28 gpt-audio-mini-2025-12-15 gpt-4o-mini-tts-2025-12-15 omni-moderation-2024-09-26
-            sora-2-2025-12-08 ft:gpt-4o-mini-2024-07-18:acme::A1b2C3d4 ft:gpt-4.1-nano-2025-04-14:acme:tickets:B9
+            sora-2-2025-12-08 gpt-image-1.5-2025-12-16 ft:gpt-4o-mini-2024-07-18:acme::A1b2C3d4 ft:gpt-4.1-nano-2025-04-14:acme:tickets:B9
             ft:gpt-4o-2024-08-06:org::C1:ckpt-step-100 ft:gpt-3.5-turbo-0613:acme::7p4lURel""",
         F: """gpt-4o gpt-4o-mini gpt-4.1 gpt-4.1-mini gpt-4.1-nano gpt-5 gpt-5-mini gpt-5-nano gpt-5-pro gpt-5.1 gpt-5.2
             gpt-5.2-pro gpt-5.4-mini gpt-5.5 gpt-5.5-pro gpt-4 gpt-4-32k gpt-4-turbo gpt-4-turbo-preview gpt-4.5-preview
             gpt-3.5-turbo gpt-3.5-turbo-16k gpt-3.5-turbo-instruct o1 o1-pro o1-preview o3 o3-mini o3-pro o4-mini
             o4-mini-deep-research chatgpt-4o-latest gpt-5-chat-latest gpt-5.2-chat-latest chat-latest codex-mini-latest
             omni-moderation-latest text-moderation-latest text-moderation-stable gpt-4o-search-preview gpt-realtime
-            gpt-audio-mini computer-use-preview sora-2-pro gpt-daybreak-red-latest gpt-image-2""",
+            gpt-audio-mini computer-use-preview sora-2-pro gpt-daybreak-red-latest gpt-image-2 gpt-image-1.5 gpt-5.6""",
         N: """gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna gpt-6-astra gpt-6.1-sol gpt-6.2-astra-law gpt-6-cyber gpt-5-codex
-            gpt-5.1-codex gpt-5.1-codex-max text-embedding-3-small text-embedding-3-large text-embedding-ada-002 whisper-1
+            gpt-5.1-codex gpt-5.1-codex-max gpt-5.1-codex-mini gpt-5.3-codex text-embedding-3-small text-embedding-3-large text-embedding-ada-002 whisper-1
             tts-1 tts-1-hd dall-e-3 gpt-image-1 gpt-image-1-mini gpt-4o-transcribe gpt-transcribe gpt-realtime-2.1
             gpt-audio-1.5 babbage-002""",
         U: """gpt-4o-2024-13-45 GPT-4o gpt-oss-120b davinci llama-3 ft:gpt-3.5-turbo:acme::123 ft:unheard-of:acme::1
