@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.fault import Fault, Kind
-from gateway.telemetry.counters import Registry
+from gateway.telemetry.counters import Reading, Registry
 from gateway.upstream.answer import SHORT, Answer, quota_spent, retry_after
 from gateway.upstream.faults import UpstreamFault, broken_open, failed, redirected
 from gateway.upstream.providers import Endpoint, Provider, endpoint, endpoint_settings, place
@@ -34,6 +34,8 @@ __all__ = ["Answer", "Ask", "Upstreams"]
 REFUSALS = frozenset((429, 503, 529))
 """Statuses with which a provider refuses before working on a request."""
 REDIRECTS = frozenset((300, 301, 302, 303, 305, 306, 307, 308))
+RETIRE_SECONDS = 5.0
+"""How often a provider that left the settings is looked at, until its last answer has ended."""
 UPSTREAM_PHASES = frozenset(("connect", "first_byte", "between_chunks", "total"))
 
 
@@ -81,6 +83,8 @@ class Upstreams:
         self._providers: dict[str, Provider] = {}
         self._heads: dict[str, list[tuple[Endpoint, Heads]]] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._retired: set[Provider] = set()
+        counters.source(self._connections)
         self.renew(settings)
 
     def provider(self, name: str) -> Provider:
@@ -114,12 +118,32 @@ class Upstreams:
         self._heads = {name: [(at, Heads(at)) for at in provider.endpoints] for name, provider in fresh.items()}
         self._providers = fresh
         for provider in old:
-            provider.close()
+            self._retire(provider)
 
     def close(self) -> None:
-        """Close idle connections of all providers."""
-        for provider in self._providers.values():
+        """Close every connection; calls at hand fail. For the end of a process."""
+        for provider in (*self._providers.values(), *self._retired):
             provider.close()
+        self._retired.clear()
+
+    def _retire(self, provider: Provider) -> None:
+        """Close a provider that the settings no longer have, once its last answer has ended."""
+        if not provider.busy:
+            provider.close()
+            self._retired.discard(provider)
+            return
+        self._retired.add(provider)
+        asyncio.get_running_loop().call_later(RETIRE_SECONDS, self._look_again, provider)
+
+    def _look_again(self, provider: Provider) -> None:
+        if provider in self._retired:
+            self._retire(provider)
+
+    def _connections(self) -> Iterator[Reading]:
+        for provider in self._providers.values():
+            idle = sum(at.pool.idle for at in provider.endpoints)
+            yield "upstream_connections", (provider.name, "idle"), idle
+            yield "upstream_connections", (provider.name, "busy"), sum(at.pool.open for at in provider.endpoints) - idle
 
     async def call(self, ask: Ask) -> Answer:
         """Send and wait for the head of the answer. Awaited inside a flow. Raises UpstreamFault.

@@ -112,8 +112,13 @@ class Provider:
             )
         return found
 
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is in use or being made."""
+        return any(at.pool.open > at.pool.idle for at in self.endpoints)
+
     def close(self) -> None:
-        """Close idle connections; answers in flight run on."""
+        """Close every connection, those in use too."""
         for endpoint in self.endpoints:
             endpoint.pool.close()
 
