@@ -56,8 +56,11 @@ bench: $(VENV)/.test    ## CPU, latency and memory beside nginx, Envoy, LiteLLM.
 soak: $(VENV)/.test     ## The slow tests: thousands of crashes, an hour of load.
 	@$(BIN)/python -m pytest -m slow --timeout 7200 $(ARGS)
 
-lock: $(VENV)/.test     ## Renew deploy/requirements.lock from pyproject.toml.
-	@$(BIN)/python deploy/lock.py $(ARGS)
+LOCK := pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -q
+lock: $(BIN)/python     ## Renew the locks of the container in deploy/ from pyproject.toml.
+	@$(PIP) install uv
+	@$(BIN)/uv $(LOCK) pyproject.toml --extra embedded -o deploy/requirements.lock
+	@$(BIN)/uv $(LOCK) deploy/build.in -o deploy/build.lock
 
 clean:           ## Remove what the targets made.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/build *.egg-info
