@@ -1,0 +1,122 @@
+"""The OpenAI envelope: what a request is routed, bound and digested by, cut from the bytes as sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.contract.fault import Fault
+from gateway.core.dialect.openai import envelope as module
+from gateway.core.dialect.openai.envelope import ChatEnvelope, read
+from gateway.core.dialect.routes import Operation
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "openai"
+REQUESTS = sorted(GOLDEN.glob("*.request.json"))
+
+
+def chat(**members: Any) -> ChatEnvelope:
+    """The envelope of a chat request."""
+    envelope = read(Operation.CHAT, json.dumps({"model": "m", **members}).encode())
+    assert isinstance(envelope, ChatEnvelope)
+    return envelope
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=lambda path: path.name.removesuffix(".request.json"))
+def test_golden_requests(path: Path) -> None:
+    """Each recorded request is read as its file says; prompt and tools are its own bytes."""
+    wanted = json.loads((path.parent / path.name.replace(".request.", ".envelope.")).read_text(encoding="utf-8"))
+    body = path.read_bytes()
+    envelope = read(Operation(wanted.pop("operation")), body)
+    got = {
+        "model": envelope.model,
+        "stream": envelope.stream,
+        "results": list(envelope.results),
+        "has_tools": envelope.has_tools,
+        "system": envelope.system().decode(),
+        "toolset": envelope.toolset().decode(),
+        "opening": envelope.opening().decode(),
+    }
+    assert got == wanted
+    for part in (envelope.system(), envelope.toolset(), envelope.opening()):
+        assert not part or json.loads(part)
+
+
+def test_only_the_trailing_tool_turn_counts() -> None:
+    """Ids of older turns are not brought by this request; a user message after the results ends the turn."""
+    tool = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
+    assert chat(messages=[{"role": "user"}, tool]).results == ("call_1",)
+    assert chat(messages=[tool, tool]).results == ("call_1",)
+    assert chat(messages=[tool, {"role": "user", "content": "x"}]).results == ()
+    assert chat(messages=[tool, {"role": "assistant"}, {**tool, "tool_call_id": "call_2"}]).results == ("call_2",)
+
+
+@pytest.mark.parametrize(
+    "messages", [None, "tool_call_id", [], [5, "tool_call_id"], {"tool_call_id": "x"}, [{"role": 5}]]
+)
+def test_odd_messages_are_the_providers_to_refuse(messages: Any) -> None:
+    """Messages of an unknown shape have no parts, and are no error here."""
+    envelope = chat(messages=messages)
+    assert envelope.results == ()
+    assert envelope.system() == b""
+    assert chat().opening() == b""
+
+
+def test_a_tool_message_without_an_id_brings_nothing() -> None:
+    """Neither a missing nor an odd id is one, and the others of the turn still count."""
+    lines = [{"role": "tool", "tool_call_id": "call_1"}, {"role": "tool"}, {"role": "tool", "tool_call_id": ""}]
+    assert chat(messages=lines).results == ("call_1",)
+    assert chat(messages=[*lines, {"role": "tool", "tool_call_id": 5}]).results == ()
+
+
+def test_a_system_message_later_on_is_no_system_prompt() -> None:
+    """Only what stands before the conversation is the prompt, so its digest stays the same over a run."""
+    system, user = {"role": "system", "content": "s"}, {"role": "user", "content": "u"}
+    first = chat(messages=[system, user])
+    later = chat(messages=[system, user, {"role": "assistant", "content": "a"}, system, user])
+    assert first.system() == later.system() == json.dumps([system]).encode()
+    assert first.opening() == later.opening()
+
+
+def test_white_space_between_messages_does_not_count() -> None:
+    """The digest of a prompt is that of the messages, not of the lines they stand on."""
+    plain = read(Operation.CHAT, b'{"messages":[{"role":"system"},{"role":"user"}]}')
+    spaced = read(Operation.CHAT, b'{"messages":[\n {"role":"system"} ,\n {"role":"user"}\n]}')
+    assert plain.opening() == spaced.opening()
+
+
+def test_empty_tools_are_no_tools() -> None:
+    """An empty array, null, or another type hands the model nothing to call."""
+    for tools in ([], None, {}, "x"):
+        assert not chat(tools=tools).has_tools
+    assert chat(tools=[{}]).has_tools
+    assert chat(functions=[{}]).has_tools
+
+
+def test_very_many_messages_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body made to cost an object per few bytes passes unread instead."""
+    monkeypatch.setattr(module, "LONG_BYTES", 100)
+    monkeypatch.setattr(module, "MOST_COMMAS", 50)
+    lines = [{"role": "tool", "tool_call_id": "call_1"}] * 30
+    assert chat(messages=lines).results == ()
+    assert chat(messages=lines[:10]).results == ("call_1",)
+
+
+def test_deep_messages_are_read() -> None:
+    """Faults row B2: nesting up to the bound does not hide a message's role."""
+    deep = b"[" * 1020 + b"]" * 1020
+    envelope = read(Operation.CHAT, b'{"messages":[{"role":"system","x":' + deep + b'},{"role":"user"}]}')
+    assert envelope.system().startswith(b'[{"role":"system"')
+    assert envelope.opening().endswith(b'{"role":"user"}]')
+
+
+def test_refusals() -> None:
+    """A model that is no string, and members that choose the host, are refused; pass-through bodies may have odd models."""
+    for body, code in ((b'{"model":[]}', "invalid_model"), (b'{"model":"m","base_url":"x"}', "forbidden_field")):
+        for operation in Operation:
+            with pytest.raises(Fault) as caught:
+                read(operation, body)
+            assert caught.value.code == code
+    assert read(None, b'{"model":[]}').model is None

@@ -1,0 +1,40 @@
+"""The registry: every dialect that a route can name is there and keeps the protocol."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.dialect.registry import DIALECTS
+from gateway.core.dialect.routes import find
+
+PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/x", "/v1/responses", "/nowhere", "/livez", "/trivet/runs")
+
+
+def test_every_route_names_a_dialect() -> None:
+    """No route leaves an error without a shape."""
+    assert {find(path, ()).dialect for path in PATHS} <= set(DIALECTS)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_protocol_is_kept(name: str) -> None:
+    """Each dialect reads a body, names a model, observes an answer, and knows its own error again."""
+    dialect = DIALECTS[name]
+    assert dialect.name == name
+    envelope = dialect.read(None, b'{"model":"m","stream":true}')
+    assert (envelope.model, envelope.stream) == ("m", True)
+    assert dialect.model_edit('a"b') in ({"model": b'"a\\"b"'}, {})
+    for stream in (True, False):
+        decoder = dialect.decoder(None, stream)
+        decoder.feed(b"data: [DONE]\n\n" if stream else b"{}")
+        assert decoder.finish().terminal
+    for kind in Kind:
+        fault = Fault(kind, "some_code", 'A "message".\n')
+        body = dialect.error(fault, "req-1")
+        assert dialect.looks_like_error(body)
+        assert 400 <= dialect.status(fault) < 600
+        assert 'A "message".' in json.loads(body)["error"]["message"]
+        event = dialect.stream_error(fault, "req-1")
+        assert event.endswith(b"data: " + body + b"\n\n")

@@ -1,0 +1,152 @@
+"""Routes: every path has one meaning, and no path names a host."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.dialect.routes import Operation, Route, RouteKind, find
+
+PROVIDERS = frozenset({"openai", "local-vllm", "v1", "health", "azure"})
+
+OPERATIONS = [
+    ("/v1/chat/completions", Operation.CHAT, "/v1/chat/completions", True, ("POST",)),
+    ("/v1/completions", Operation.COMPLETIONS, "/v1/completions", True, ("POST",)),
+    ("/v1/embeddings", Operation.EMBEDDINGS, "/v1/embeddings", False, ("POST",)),
+    ("/v1/models", Operation.MODELS, "/v1/models", False, ("GET", "HEAD")),
+    ("/v1/models/gpt-4o", Operation.MODELS, "/v1/models/gpt-4o", False, ("GET", "HEAD")),
+    ("/v1/models/openai/gpt-4o", Operation.MODELS, "/v1/models/openai/gpt-4o", False, ("GET", "HEAD")),
+]
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "", "/openai/v1"])
+@pytest.mark.parametrize(("path", "operation", "upstream", "generates", "methods"), OPERATIONS)
+def test_operations(
+    prefix: str, path: str, operation: Operation, upstream: str, generates: bool, methods: tuple[str, ...]
+) -> None:
+    """OpenAI's operations are found with /v1, without it, and below Azure's /openai/v1; the provider always gets /v1."""
+    route = find(prefix + path.removeprefix("/v1"), PROVIDERS)
+    assert route == Route(RouteKind.DIALECT, "openai", upstream, operation, methods, generates)
+
+
+@pytest.mark.parametrize("rest", ["chat/completions", "completions", "embeddings"])
+def test_azure_deployments(rest: str) -> None:
+    """Azure's path carries the alias, decoded; the provider's path is the plain one."""
+    route = find(f"/openai/deployments/my%20bot%2Bx/{rest}", PROVIDERS)
+    assert (route.kind, route.path, route.deployment) == (RouteKind.DIALECT, f"/v1/{rest}", "my bot+x")
+    assert route.operation is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect", "methods"),
+    [
+        ("/v1/responses", "openai", ("POST",)),
+        ("/v1/responses/resp_1/cancel", "openai", ()),
+        ("/v1/files", "openai", ()),
+        ("/v1/chat/completions/chatcmpl-1", "openai", ()),
+        ("/v1/messages", "anthropic", ("POST",)),
+        ("/v1/messages/count_tokens", "anthropic", ("POST",)),
+        ("/v1/messages/batches", "anthropic", ()),
+        ("/v1/messagesX", "openai", ()),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", ()),
+        ("/v1", "openai", ()),
+        ("/v1/", "openai", ()),
+        ("/v1/models/", "openai", ()),
+    ],
+)
+def test_other_versioned_paths_go_to_the_default_provider(path: str, dialect: str, methods: tuple[str, ...]) -> None:
+    """A client that swaps its base URL loses no endpoint."""
+    assert find(path, PROVIDERS) == Route(RouteKind.DEFAULT, dialect, path, methods=methods)
+
+
+def test_responses_without_version() -> None:
+    """The OpenAI paths work without /v1, this one too."""
+    assert find("/responses/x", PROVIDERS) == Route(RouteKind.DEFAULT, "openai", "/v1/responses/x")
+    assert find("/openai/v1/files", PROVIDERS).path == "/v1/files"
+
+
+@pytest.mark.parametrize(
+    ("path", "provider", "upstream", "dialect", "operation"),
+    [
+        ("/openai/v1x/y", "openai", "/v1x/y", "openai", None),
+        ("/openai/audio/speech", "openai", "/audio/speech", "openai", None),
+        ("/local-vllm/v1/chat/completions", "local-vllm", "/v1/chat/completions", "openai", Operation.CHAT),
+        ("/local-vllm/chat/completions", "local-vllm", "/chat/completions", "openai", Operation.CHAT),
+        ("/local-vllm/v1/embeddings", "local-vllm", "/v1/embeddings", "openai", Operation.EMBEDDINGS),
+        ("/local-vllm/v1/messages", "local-vllm", "/v1/messages", "anthropic", None),
+        ("/local-vllm/v1beta/x", "local-vllm", "/v1beta/x", "gemini", None),
+    ],
+)
+def test_pass_through(path: str, provider: str, upstream: str, dialect: str, operation: Operation | None) -> None:
+    """The first segment is a configured name, the rest is the provider's own path; known operations are told."""
+    route = find(path, PROVIDERS)
+    assert (route.kind, route.provider, route.path, route.dialect, route.operation) == (
+        RouteKind.PASS,
+        provider,
+        upstream,
+        dialect,
+        operation,
+    )
+    assert route.methods == ()
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/health/liveliness", "/health/readiness"])
+def test_health(path: str) -> None:
+    """Health paths are never a provider's, even of a provider called `health`."""
+    assert find(path, PROVIDERS).kind is RouteKind.HEALTH
+
+
+def test_runs() -> None:
+    """The runs API and all below it."""
+    for path in ("/trivet/runs", "/trivet/runs/r-1", "/trivet/runs/r-1/outcome"):
+        assert find(path, PROVIDERS) == Route(RouteKind.RUNS, "openai", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "*",
+        "/nobody/v1/chat/completions",
+        "/health/x",
+        "/trivet",
+        "/trivet/runsx",
+        "/local-vllm",
+        "/local-vllm/",
+        "/V1/chat/completions",
+        "/openai/deployments/a/images/generations",
+        "/openai/deployments//completions",
+        "/openai/deployments/a",
+        "/models/",
+        "/chat",
+    ],
+)
+def test_unknown(path: str) -> None:
+    """Whatever is left is unknown, in OpenAI's error shape."""
+    assert find(path, PROVIDERS) == Route(RouteKind.UNKNOWN, "openai", path)
+
+
+def test_reserved_names_are_no_providers() -> None:
+    """A provider that is called like a reserved segment does not take its paths."""
+    assert find("/v1/files", PROVIDERS).kind is RouteKind.DEFAULT
+    assert find("/health/files", PROVIDERS).kind is RouteKind.UNKNOWN
+
+
+def test_encoded_letters_do_not_hide_an_operation() -> None:
+    """An encoded letter means the letter, so no spelling of a known path passes unread; other escapes stay as sent."""
+    assert find("/v1/%63hat/completion%73", PROVIDERS) == find("/v1/chat/completions", PROVIDERS)
+    assert find("/v1/files/a%20b%2fc", PROVIDERS).path == "/v1/files/a%20b%2fc"
+
+
+@given(
+    st.text(max_size=40)
+    | st.lists(st.sampled_from(["v1", "openai", "models", "%", "%6", "", "azure", "x"])).map("/".join)
+)
+def test_any_path_has_a_meaning(path: str) -> None:
+    """Never raises, and the provider's path always starts at its root."""
+    route = find("/" + path, PROVIDERS)
+    assert route.path.startswith("/")
+    assert route.operation is not None or not route.generates
+    assert (route.provider in PROVIDERS) == (route.kind is RouteKind.PASS)
