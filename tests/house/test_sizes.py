@@ -11,7 +11,7 @@ from tests.house.tree import ROOT, parsed, python_files, short
 FILE_LINES = 500
 """A file aims at 400 lines. The best of this field stay below 410 to 660 at their largest."""
 FUNCTION_LINES = 60
-"""Under 2 % of the functions of h11, hypercorn and structlog are longer."""
+"""Under 2 % of the functions of h11, hypercorn and structlog are longer. The docstring is not counted: a verb's is its help."""
 PARAMETERS = 7
 """Then it is a frozen dataclass. Keyword-only options with a default are not counted: a caller may leave them out."""
 ATTICS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
@@ -36,6 +36,16 @@ def parameters(function: Function) -> int:
     return len(positional) + sum(default is None for default in spec.kw_defaults)
 
 
+def lines(function: Function) -> int:
+    """Lines of a function without its docstring."""
+    first = function.body[0]
+    documented = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    whole = (function.end_lineno or function.lineno) - function.lineno + 1
+    return whole - ((first.end_lineno or first.lineno) - first.lineno + 1) if documented else whole
+
+
 def test_files_stay_short() -> None:
     """No Python file has more than 500 lines."""
     sizes = {
@@ -50,7 +60,7 @@ def test_functions_stay_short() -> None:
     long = [
         f"{short(path)}:{node.lineno} {node.name} has {size} lines"
         for path, node in functions(("gateway", "bench", "deploy"))
-        if (size := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES
+        if (size := lines(node)) > FUNCTION_LINES
     ]
     assert not long, long
 
