@@ -36,7 +36,7 @@ else
   end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if fate > 0 then return {tag, fate, tonumber(step)} end
+if fate > 0 or stored == ARGV[2] then return {tag, fate, tonumber(step)} end
 return {tag, 0, tonumber(step), stored}
 """
 """Bind (tenant, run, alias) to a stamp, number the step, keep the run alive, write PLAN when the stamp is new.
@@ -44,7 +44,7 @@ return {tag, 0, tonumber(step), stored}
 KEYS: run hash, journal. ARGV: alias, stamp JSON, run ttl ms, journal ttl ms, mode, step label or "".
 Mode `new` binds when there is no stamp; `resume` does not; `known` brings a stamp that was bound before (ticket, host log)
 and, where it differs from the stored one, lets the earlier binding win.
-Reply: RUN, fate, step, and the stored stamp when fate is 0. Fate: -1 no stamp, 0 resumed, 1 new, 2 known stamp put back,
+Reply: RUN, fate, step, and the stored stamp where it is not the given one. Fate: -1 no stamp, 0 resumed, 1 new, 2 known stamp put back,
 3 known stamp replaced a later one.
 """
 

@@ -1,0 +1,372 @@
+"""Binding a run to its release: one script call while the store answers, the host log while it does not.
+
+Rules of the file: a binding is acknowledged by the store, or on this host's disk, before `bind` returns; whoever was
+first wins, everywhere by the earliest `at_ms`, within a host by the order of its log; a resume is never given a new
+binding. What cannot be known is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.contract.run import Source, Stamp, Ticket, run_digest
+from gateway.settings.model import RunSettings, StoreSettings
+from gateway.store.counters import StoreCounters
+from gateway.store.hostlog import HostLog, LogFailed
+from gateway.store.journal import Journal
+from gateway.store.line import Line, LineError
+from gateway.store.logfile import PENDING, STAMP, Found, stamp_key
+from gateway.store.recent import Recent
+from gateway.store.resp import argument
+from gateway.store.scripts import BIND, sha
+from gateway.wire.flow import Wait
+
+REMEMBERED = 50_000
+"""Bindings that this process keeps in mind, for the time the store is out of reach."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Stamp).decode
+
+
+@dataclass(slots=True)
+class BindRequest:
+    """What is known before binding. `want` is what to bind when nothing is bound yet."""
+
+    want: Stamp
+    resume: bool = False
+    """The run must be bound already (ticket, `x-trivet-resume: required`, provider state id)."""
+    ticket: Ticket | None = None
+    """A verified ticket of the same tenant, run and alias."""
+    label: str = ""
+    """`x-trivet-step`: the same label gets the same step number."""
+    strict: bool = True
+    """Refuse a new run that neither the store nor the host log can keep (stakes `high`); otherwise it goes by ticket."""
+
+
+@dataclass(slots=True)
+class Bound:
+    """A binding in force. `durable` says what vouches for it: `redis`, `log`, or only the `ticket` that is handed out."""
+
+    stamp: Stamp
+    new: bool
+    step: int
+    durable: str
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this process remembers of a binding."""
+
+    stamp: Stamp
+    data: bytes
+    step: int
+    seen_ms: int
+
+
+class Binder:
+    """Binds over the stamps line and the host log. `unsettled` is set while the host log may know what the store does not."""
+
+    def __init__(
+        self,
+        line: Line,
+        log: HostLog,
+        journal: Journal,
+        settings: tuple[StoreSettings, RunSettings],
+        counters: StoreCounters,
+    ) -> None:
+        store, runs = settings
+        self.unsettled = True
+        self.recent: Recent[tuple[str, str], _Known] = Recent(REMEMBERED)
+        self._line = line
+        self._log = log
+        self._journal = journal
+        self._counters = counters
+        self._ttl_ms = int(runs.ttl * 1000)
+        ttl = argument(b"%d" % self._ttl_ms) + argument(b"%d" % int(store.journal_ttl * 1000))
+        prefix = store.prefix.encode()
+        head = b"*11\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n2\r\n" % sha(BIND).encode()
+        keys = b"$%d\r\n%b:run:{%%b}\r\n" % (len(prefix) + 39, prefix)
+        keys += b"$%d\r\n%b:journal:{%%b}\r\n" % (len(prefix) + 43, prefix)
+        body = head + keys + b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
+        self._new, self._resume, self._known = (
+            body + ttl + argument(mode) + b"$%d\r\n%b\r\n" for mode in (b"new", b"resume", b"known")
+        )
+
+    async def bind(self, request: BindRequest) -> Bound:
+        """The stamp of the run, made now if it has none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
+        want = request.want
+        if want.source is Source.NONE and request.ticket is None and not request.resume:
+            return await self._bind_single(request)
+        digest = run_digest(want.tenant, want.run)
+        known = await self._known_before(request, digest)
+        if not self._line.up:
+            return await self._bind_offline(request, digest, known)
+        try:
+            if known is not None:
+                command = self._known
+                data = known.data
+            else:
+                command = self._resume if request.resume else self._new
+                data = _encode(want)
+            reply = await self._ask(command, (digest, want.alias, data, request.label))
+        except LineError:
+            return await self._bind_offline(request, digest, known)
+        return await self._settle(request, digest, known, (data, reply))
+
+    async def _known_before(self, request: BindRequest, digest: str) -> _Known | None:
+        """The binding as this process, the ticket or (while the store may lack some) the host log knows it."""
+        want = request.want
+        known = self.recent.get((digest, want.alias))
+        if known is not None and want.at_ms - known.seen_ms >= self._ttl_ms:
+            known = None
+        ticket = request.ticket
+        if ticket is not None and (known is None or _differ(known.stamp, ticket)):
+            if known is not None:
+                self._counters.conflicts += 1
+            if known is None or ticket.at_ms < known.stamp.at_ms:
+                stamp = _of_ticket(ticket, want)
+                return _Known(stamp, _encode(stamp), 0, want.at_ms)
+        if known is None and self.unsettled:
+            try:
+                known = await self._logged(want, deep=False)
+            except LogFailed:
+                return None
+        return known
+
+    async def _ask(self, template: bytes, about: tuple[str, str, bytes, str]) -> list[Any]:
+        digest, alias, data, label = about
+        run, name, word = digest.encode(), alias.encode(), label.encode()
+        command = template % (run, run, len(name), name, len(data), data, len(word), word)
+        wait: Wait[Any] = Wait()
+        self._line.send(command, wait)
+        try:
+            reply = await wait
+        except LineError as error:
+            if error.kind != "noscript":
+                raise
+            again: Wait[Any] = Wait()
+            self._line.send(command, again)
+            reply = await again
+        if type(reply) is not list or len(reply) < 3 or reply[0] != run:
+            self._line.drop("desync")
+            raise LineError("desync")
+        return reply
+
+    async def _settle(
+        self, request: BindRequest, digest: str, known: _Known | None, answer: tuple[bytes, list[Any]]
+    ) -> Bound:
+        """Draw the conclusion from the store's answer."""
+        want, counters = request.want, self._counters
+        data, reply = answer
+        fate, step = reply[1], reply[2]
+        if fate < 0:
+            return await self._missing(request, digest)
+        if len(reply) > 3:
+            data = reply[3]
+            stamp = self._stored(data, want)
+            if known is not None and _differ(stamp, known.stamp):
+                counters.conflicts += 1
+        else:
+            stamp = want if known is None else known.stamp
+        if known is not None and known.stamp is stamp:
+            known.step, known.seen_ms = step, want.at_ms
+            self.recent.put((digest, want.alias), known)
+        else:
+            self.recent.put((digest, want.alias), _Known(stamp, data, step, want.at_ms))
+        if fate == 0:
+            counters.stamps_resumed += 1
+            return Bound(stamp, new=False, step=step, durable="redis")
+        if fate == 1:
+            counters.stamps_new += 1
+        else:
+            counters.stamps_resumed += 1
+            counters.stamps_repaired += 1
+            counters.conflicts += fate == 3
+        self._journal.indexed(stamp)
+        await self._note(stamp, data)
+        return Bound(stamp, new=fate == 1, step=step, durable="redis")
+
+    def _stored(self, data: bytes, want: Stamp) -> Stamp:
+        """A stored stamp, checked to be of this run: anything else means that replies and commands no longer match."""
+        try:
+            stamp = _decode(data)
+        except msgspec.MsgspecError:
+            raise _unavailable("the stored stamp of this run cannot be read") from None
+        if stamp.run != want.run or stamp.tenant != want.tenant or stamp.alias != want.alias:
+            self._line.drop("desync")
+            raise _unavailable("the store answered for another run")
+        return stamp
+
+    async def _missing(self, request: BindRequest, digest: str) -> Bound:
+        """The store has no stamp for a resume: the host log may, for the store can lose what it acknowledged."""
+        try:
+            known = await self._logged(request.want)
+        except LogFailed:
+            raise _unavailable("the host log could not be searched in time") from None
+        if known is None:
+            self._counters.stamps_missing += 1
+            raise Fault(
+                Kind.CONFLICT,
+                "run_stamp_missing",
+                "This run is not bound here any more, so it cannot keep its model. Start a new run.",
+            )
+        try:
+            answer = await self._ask(self._known, (digest, request.want.alias, known.data, request.label))
+        except LineError:
+            return await self._bind_offline(request, digest, known)
+        return await self._settle(request, digest, known, (known.data, answer))
+
+    async def _note(self, stamp: Stamp, data: bytes) -> None:
+        """Append an acknowledged stamp to the host log; the store vouches for it, so a failing log is only counted."""
+        key = 0 if stamp.source is Source.NONE else stamp_key(stamp.tenant, stamp.run, stamp.alias)
+        wait = self._log.append(STAMP, 0, key, data)
+        if self._log.busy:
+            return
+        try:
+            await wait
+        except LogFailed:
+            return
+
+    # -- without the store --------------------------------------------------------------------------------------------
+
+    async def _bind_offline(self, request: BindRequest, digest: str, known: _Known | None) -> Bound:
+        """Ticket, this process, host log; then, unless it is a resume, a new binding on this host's disk."""
+        want, counters = request.want, self._counters
+        counters.stamps_offline += 1
+        failed = False
+        if known is None:
+            try:
+                known = await self._logged(want)
+            except LogFailed:
+                failed = True
+        if known is not None:
+            by_ticket = request.ticket is not None and not known.step
+            if by_ticket:
+                # Recorded, so that the store learns of it on return; the ticket itself vouches meanwhile.
+                self._pend(known.stamp, known.data)
+            known.step += 1
+            known.seen_ms = want.at_ms
+            self.recent.put((digest, want.alias), known)
+            counters.stamps_resumed += 1
+            return Bound(known.stamp, new=False, step=known.step, durable="ticket" if by_ticket else "log")
+        if request.resume:
+            raise _unavailable("the store is out of reach and this host does not know the run")
+        data = _encode(want)
+        if failed or not await self._commit(want, data):
+            return self._by_ticket_only(request)
+        try:
+            # Another worker of this host may have come first; the log's order decides for both.
+            known = await self._logged(want)
+        except LogFailed:
+            known = None
+        if known is None or not _differ(known.stamp, want):
+            known = _Known(want, data, 1, want.at_ms)
+        new = known.stamp is want
+        self.recent.put((digest, want.alias), known)
+        if new:
+            counters.stamps_new += 1
+        else:
+            counters.stamps_resumed += 1
+            counters.conflicts += 1
+        return Bound(known.stamp, new=new, step=known.step, durable="log")
+
+    async def _bind_single(self, request: BindRequest) -> Bound:
+        """A run of one request: a plan in the alias's stream, no key of its own."""
+        want = request.want
+        data = _encode(want)
+        if self._line.up:
+            wait: Wait[Any] = Wait()
+            self._line.send(self._journal.plan(data, want.alias), wait)
+            try:
+                await wait
+            except LineError:
+                pass  # counted by the line; the host log takes over
+            else:
+                self._counters.stamps_new += 1
+                await self._note(want, data)
+                return Bound(want, new=True, step=1, durable="redis")
+        self._counters.stamps_offline += 1
+        if not await self._commit(want, data):
+            return self._by_ticket_only(request)
+        self._counters.stamps_new += 1
+        return Bound(want, new=True, step=1, durable="log")
+
+    async def _commit(self, stamp: Stamp, data: bytes) -> bool:
+        key = 0 if stamp.source is Source.NONE else stamp_key(stamp.tenant, stamp.run, stamp.alias)
+        try:
+            await self._log.commit(STAMP, PENDING, key, data)
+        except LogFailed:
+            return False
+        self._counters.log_pending += 1
+        return True
+
+    def _pend(self, stamp: Stamp, data: bytes) -> None:
+        _ = self._log.append(STAMP, PENDING, stamp_key(stamp.tenant, stamp.run, stamp.alias), data)
+        self._counters.log_pending += 1
+
+    def _by_ticket_only(self, request: BindRequest) -> Bound:
+        if request.strict:
+            raise _unavailable("neither the store nor the log of this host can keep the binding of a new run")
+        self._counters.stamps_ticket_only += 1
+        return Bound(request.want, new=True, step=1, durable="ticket")
+
+    async def _logged(self, want: Stamp, *, deep: bool = True) -> _Known | None:
+        """What the host log says of a binding. Raises LogFailed when it cannot say in time."""
+        found = await self._log.find(stamp_key(want.tenant, want.run, want.alias), deep=deep)
+        stamp = first_of_life(found, want, self._ttl_ms)
+        return None if stamp is None else _Known(stamp, _encode(stamp), 1, want.at_ms)
+
+
+def first_of_life(found: list[Found], want: Stamp, ttl_ms: int) -> Stamp | None:
+    """Of the host's records of one binding, in order, the one in force: the first of the run's present life.
+
+    A record that comes a whole ttl after its predecessor begins a new life of the same run id.
+    """
+    winner: Stamp | None = None
+    last = 0
+    for record in found:
+        try:
+            stamp = _decode(record.body)
+        except msgspec.MsgspecError:
+            continue
+        if record.kind != STAMP or stamp.run != want.run or stamp.tenant != want.tenant or stamp.alias != want.alias:
+            continue
+        if winner is None or stamp.at_ms - last >= ttl_ms:
+            winner = stamp
+        last = stamp.at_ms
+    return winner
+
+
+def _differ(one: Stamp | Ticket, other: Stamp | Ticket) -> bool:
+    return one.release != other.release or one.model != other.model
+
+
+def _of_ticket(ticket: Ticket, want: Stamp) -> Stamp:
+    """The stamp a ticket was made from, as far as it tells."""
+    return Stamp(
+        tenant=ticket.tenant,
+        run=ticket.run,
+        alias=ticket.alias,
+        release=ticket.release,
+        model=ticket.model,
+        lane=ticket.lane,
+        arm=ticket.arm,
+        pin=ticket.pin,
+        source=want.source if want.source is not Source.NONE else Source.TICKET,
+        at_ms=ticket.at_ms,
+    )
+
+
+def _unavailable(why: str) -> Fault:
+    return Fault(
+        Kind.OVERLOADED,
+        "stamp_unavailable",
+        f"The binding of this run cannot be kept or found right now: {why}.",
+        side=Side.GATEWAY,
+        retry=True,
+        retry_after=1.0,
+    )

@@ -1,0 +1,187 @@
+"""Everything that is written after the fact: steps, exposures, events, the index of runs by release.
+
+Rule of the file: nothing here can delay or fail a request. Records wait in a queue bounded by bytes and count, leave in
+batches over the bulk line, and what cannot be kept is dropped and counted by reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.core.contract.journal import Event, Exposure, Report, Step
+from gateway.core.contract.run import Stamp, run_digest
+from gateway.settings.model import StoreSettings
+from gateway.store.counters import StoreCounters
+from gateway.store.line import Line, LineError
+from gateway.store.resp import argument, pack
+
+BATCH = 64
+FLUSH_SECONDS = 0.005
+QUEUE_BYTES = 16 << 20
+QUEUE_RECORDS = 50_000
+UNSENT_LIMIT = 1 << 20
+"""While the kernel has not taken this many bytes of earlier batches, later ones stay in our own, counted, queue."""
+GUARDRAIL_KEPT = 200_000
+"""Entries kept of an alias's exposures and events."""
+KNOWN_KEYS = 1024
+INDEX_TRIM = 512
+"""Every so many additions the index of a release forgets runs past their time."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Bulk:
+    """The queue in front of the bulk line."""
+
+    __slots__ = (
+        "_bytes",
+        "_counters",
+        "_line",
+        "_loop",
+        "_queue",
+        "_records",
+        "_timer",
+        "limit_bytes",
+        "limit_records",
+    )
+
+    def __init__(self, line: Line, counters: StoreCounters) -> None:
+        self._line = line
+        self._counters = counters
+        self._queue: deque[tuple[bytes, int]] = deque()
+        self._bytes = 0
+        self._records = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.limit_bytes = QUEUE_BYTES
+        self.limit_records = QUEUE_RECORDS
+
+    def put(self, commands: bytes, count: int) -> None:
+        """Queue one record of `count` packed commands; dropped and counted when the queue is full."""
+        size = len(commands)
+        if self._bytes + size > self.limit_bytes or self._records >= self.limit_records:
+            self._counters.dropped("full")
+            return
+        self._queue.append((commands, count))
+        self._bytes += size
+        self._records += 1
+        if self._records >= BATCH and self._line.up:
+            self.flush()
+        elif self._timer is None:
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand what is queued to the line, batch by batch; stops while the line is down or behind (it calls again when up)."""
+        queue, line = self._queue, self._line
+        while queue and line.up and line.unsent < UNSENT_LIMIT:
+            batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+            commands = b"".join([record[0] for record in batch])
+            count = sum([record[1] for record in batch])
+            self._bytes -= len(commands)
+            self._records -= len(batch)
+            line.send_batch(commands, count, self)
+        self._counters.bulk_queued = self._records
+        if queue and line.up and self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def done(self, value: object) -> None:
+        """One command was carried out."""
+        del value
+        self._counters.bulk_sent += 1
+
+    def fail(self, error: BaseException) -> None:
+        """One command was refused, or its answer never came (then it may have been carried out: it is not sent again)."""
+        lost = isinstance(error, LineError) and error.message == ""
+        self._counters.dropped("lost" if lost else "refused")
+
+    def close(self) -> None:
+        """Flush once more and stop; what stays is counted."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.flush()
+        if self._records:
+            self._counters.dropped("closed", self._records)
+            self._queue.clear()
+            self._bytes = self._records = 0
+
+
+class Journal:
+    """Packs records into commands for the queue."""
+
+    __slots__ = ("_added", "_bulk", "_heads", "_index_age", "_prefix", "_steps_kept", "_tail")
+
+    def __init__(self, bulk: Bulk, settings: StoreSettings, index_seconds: float) -> None:
+        self._bulk = bulk
+        self._prefix = settings.prefix.encode()
+        self._steps_kept = settings.steps_kept
+        self._tail = argument(b"%d" % int(settings.journal_ttl * 1000))
+        self._index_age = int(index_seconds * 1000)
+        self._heads: dict[tuple[str, str], bytes] = {}
+        self._added = 0
+
+    def step(self, stamp: Stamp, entry: Step, *, stored: bool) -> None:
+        """A step of a run: into the journal of a stored run, else into the alias's capped stream."""
+        record = _encode(entry)
+        if not stored:
+            self._bulk.put(self._capped("steps", stamp.alias, self._steps_kept) + argument(record), 1)
+            return
+        self._bulk.put(b"".join(self._journal(run_digest(stamp.tenant, stamp.run), record)), 2)
+
+    def _journal(self, run: str, record: bytes) -> tuple[bytes, bytes]:
+        key = b"%b:journal:{%b}" % (self._prefix, run.encode())
+        size = len(key)
+        added = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n$5\r\nentry\r\n$%d\r\n%b\r\n" % (
+            size,
+            key,
+            len(record),
+            record,
+        )
+        return added, b"*3\r\n$7\r\nPEXPIRE\r\n$%d\r\n%b\r\n%b" % (size, key, self._tail)
+
+    def report(self, tenant: str, run: str, report: Report) -> tuple[bytes, bytes]:
+        """The commands that append an outcome to a run's journal."""
+        return self._journal(run_digest(tenant, run), _encode(report))
+
+    def exposure(self, entry: Exposure) -> None:
+        """A run was bound under a rollout."""
+        self._bulk.put(self._capped("exposures", entry.alias, GUARDRAIL_KEPT) + argument(_encode(entry)), 1)
+
+    def event(self, alias: str, entry: Event) -> None:
+        """One guardrail observation."""
+        self._bulk.put(self._capped("events", alias, GUARDRAIL_KEPT) + argument(_encode(entry)), 1)
+
+    def indexed(self, stamp: Stamp) -> None:
+        """A stored run was bound to a release: `release runs` lists it until its ticket could no longer be used."""
+        if not stamp.release:
+            return
+        key = b"%b:release-runs:{%b}" % (self._prefix, stamp.release.encode())
+        self._bulk.put(pack("ZADD", key, stamp.at_ms, run_digest(stamp.tenant, stamp.run)), 1)
+        self._added += 1
+        if self._added % INDEX_TRIM == 1:
+            self._bulk.put(pack("ZREMRANGEBYSCORE", key, "-inf", stamp.at_ms - self._index_age), 1)
+            self._bulk.put(pack("PEXPIRE", key, self._index_age), 1)
+
+    def plan(self, stamp: bytes, alias: str) -> bytes:
+        """The command that records the plan of a run of one request."""
+        return self._capped("steps", alias, self._steps_kept) + argument(b'{"type":"plan","stamp":%b}' % stamp)
+
+    def _capped(self, kind: str, alias: str, kept: int) -> bytes:
+        """Everything of an XADD to a capped stream but the record."""
+        head = self._heads.get((kind, alias))
+        if head is None:
+            if len(self._heads) >= KNOWN_KEYS:
+                self._heads.clear()
+            key = b"%b:%b:{%b}" % (self._prefix, kind.encode(), quote(alias, safe="").encode())
+            whole = pack("XADD", key, "MAXLEN", "~", kept, "*", "entry", "")
+            head = self._heads[kind, alias] = whole.removesuffix(argument(b""))
+        return head

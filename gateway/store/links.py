@@ -1,0 +1,201 @@
+"""Ids that an answer handed out (tool calls, provider state) and the runs they belong to.
+
+Rule of the file: a link is queued at once on the stamps line, behind the stamp it needs, and kept in the host log, so the
+request that brings the id back finds its run after a crash, on another worker, and while the store is away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.core.contract.run import Source, Stamp, run_digest
+from gateway.settings.model import RunSettings, StoreSettings
+from gateway.store.counters import StoreCounters
+from gateway.store.hostlog import HostLog, LogFailed
+from gateway.store.line import Line, LineError
+from gateway.store.logfile import LINK, PENDING, link_key
+from gateway.store.recent import Recent
+from gateway.store.resp import argument, pack
+from gateway.store.scripts import REPLAY, sha
+from gateway.wire.flow import Wait
+
+REMEMBERED = 50_000
+ASKED = 32
+"""Of the ids of one request, how many are looked up."""
+
+
+class Linked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run an id belongs to, and the alias whose answer handed it out. The value of a `link` key."""
+
+    run: str
+    alias: str = ""
+
+
+class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A link in the host log. `stamp` where the link made a stored run of a run of one request."""
+
+    id: str
+    tenant: str
+    run: str
+    alias: str
+    stamp: Stamp | None = None
+
+
+_decode = msgspec.json.Decoder(Linked).decode
+_decode_record = msgspec.json.Decoder(LinkRecord).decode
+
+
+def replay_command(prefix: str, stamp: Stamp, ttls: tuple[int, int], steps: int = 0) -> bytes:
+    """The packed REPLAY of a stamp; ttls of run and journal in milliseconds."""
+    run = run_digest(stamp.tenant, stamp.run)
+    return pack(
+        "EVALSHA",
+        sha(REPLAY),
+        2,
+        f"{prefix}:run:{{{run}}}",
+        f"{prefix}:journal:{{{run}}}",
+        stamp.alias,
+        msgspec.json.encode(stamp),
+        ttls[0],
+        ttls[1],
+        steps,
+    )
+
+
+def link_command(prefix: str, record: LinkRecord | tuple[str, str, Linked], ttl_ms: int) -> bytes:
+    """The packed SET of a link; a link that is there is not overwritten."""
+    if isinstance(record, LinkRecord):
+        record = (record.tenant, record.id, Linked(record.run, record.alias))
+    tenant, identifier, linked = record
+    key = f"{prefix}:link:{{{quote(tenant, safe='')}/{quote(identifier, safe='')}}}"
+    return pack("SET", key, msgspec.json.encode(linked), "NX", "PX", ttl_ms)
+
+
+class Links:
+    """Links of this process, the store and the host log, in this order."""
+
+    def __init__(
+        self, line: Line, log: HostLog, settings: tuple[StoreSettings, RunSettings], counters: StoreCounters
+    ) -> None:
+        store, runs = settings
+        self._line = line
+        self._log = log
+        self._counters = counters
+        self._prefix = store.prefix
+        self._ttl_ms = int(runs.ttl * 1000)
+        self._journal_ms = int(store.journal_ttl * 1000)
+        self._recent: Recent[tuple[str, str], Linked] = Recent(REMEMBERED)
+        self._turned: Recent[tuple[str, str], bool] = Recent(REMEMBERED)
+
+    def stored(self, stamp: Stamp) -> bool:
+        """Whether the run has a key and a journal of its own: it was named, or a link made it one."""
+        return stamp.source is not Source.NONE or self._turned.get((stamp.tenant, stamp.run)) is True
+
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
+        """Tie ids to the run of a stamp. Never waits and never fails; what the store misses comes from the host log."""
+        turn = not self.stored(stamp)
+        linked = Linked(stamp.run, stamp.alias)
+        commands: list[bytes] = []
+        if turn:
+            self._turned.put((tenant, stamp.run), True)  # noqa: FBT003 - a set of keys
+            commands.append(replay_command(self._prefix, stamp, (self._ttl_ms, self._journal_ms), 1))
+        for identifier in ids:
+            self._recent.put((tenant, identifier), linked)
+            commands.append(link_command(self._prefix, (tenant, identifier, linked), self._ttl_ms))
+        sent = self._send(commands)
+        for at, identifier in enumerate(ids):
+            record = LinkRecord(identifier, tenant, stamp.run, stamp.alias, stamp if turn and at == 0 else None)
+            flags = 0 if sent else PENDING
+            _ = self._log.append(LINK, flags, link_key(tenant, identifier), msgspec.json.encode(record))
+            self._counters.log_pending += not sent
+
+    def _send(self, commands: list[bytes]) -> bool:
+        try:
+            self._line.send_batch(b"".join(commands), len(commands), _Sent(self._line, commands))
+        except LineError:
+            return False
+        return True
+
+    async def find(self, tenant: str, ids: Sequence[str], *, unsettled: bool) -> Linked | None:
+        """The run of the first id that is known (a flow). None too when the store cannot be asked, which is counted."""
+        for identifier in ids:
+            known = self._recent.get((tenant, identifier))
+            if known is not None:
+                return known
+        ids = ids[:ASKED]
+        if not ids:
+            return None
+        asked = await self._ask(tenant, ids)
+        if asked is not None:
+            return asked
+        if not self._line.up or unsettled:
+            logged = await self._logged(tenant, ids, deep=not self._line.up)
+            if logged is not None:
+                return logged
+        if self._line.up:
+            self._counters.links_missed += 1
+        else:
+            self._counters.links_unknown += 1
+        return None
+
+    async def _ask(self, tenant: str, ids: Sequence[str]) -> Linked | None:
+        if not self._line.up:
+            return None
+        waits: list[Wait[Any]] = []
+        owner = quote(tenant, safe="")
+        for identifier in ids:
+            key = f"{self._prefix}:link:{{{owner}/{quote(identifier, safe='')}}}"
+            wait: Wait[Any] = Wait()
+            waits.append(wait)
+            self._line.send(b"*2\r\n$3\r\nGET\r\n" + argument(key.encode()), wait)
+        found: Linked | None = None
+        for wait, identifier in zip(waits, ids, strict=True):
+            try:
+                data = await wait
+                if data is not None and found is None:
+                    found = _decode(data)
+                    self._recent.put((tenant, identifier), found)
+            except (LineError, msgspec.MsgspecError):
+                continue
+        return found
+
+    async def _logged(self, tenant: str, ids: Sequence[str], *, deep: bool) -> Linked | None:
+        for identifier in ids:
+            try:
+                found = await self._log.find(link_key(tenant, identifier), deep=deep)
+            except LogFailed:
+                return None
+            for record in found:
+                if record.kind != LINK:
+                    continue
+                try:
+                    entry = _decode_record(record.body)
+                except msgspec.MsgspecError:
+                    continue
+                if entry.id == identifier and entry.tenant == tenant:
+                    linked = Linked(entry.run, entry.alias)
+                    self._recent.put((tenant, identifier), linked)
+                    return linked
+        return None
+
+
+class _Sent:
+    """Takes the replies of one link call: a script the server had forgotten is called again, once; else it only counts."""
+
+    __slots__ = ("_again", "_line")
+
+    def __init__(self, line: Line, commands: list[bytes]) -> None:
+        self._line = line
+        self._again = commands if commands and b"EVALSHA" in commands[0] else []
+
+    def done(self, value: Any) -> None:
+        del value
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, LineError) and error.kind == "noscript" and self._again and self._line.up:
+            again, self._again = self._again, []
+            self._line.send_batch(b"".join(again), len(again), self)
