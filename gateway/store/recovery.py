@@ -74,20 +74,28 @@ async def restore(store: Store, copy: PointerFile, entry: HistoryEntry) -> list[
 
 
 async def bootstrap(store: Store, copy: PointerFile | None, entry: HistoryEntry) -> StoreIdentity:
-    """Declare this store, as it is, the successor of the one this host remembers. Pointers that it lacks are given up."""
-    if copy is None:
+    """Declare this store, as it is, the successor of the one this host remembers. Pointers that it lacks are given up.
+
+    Where something is lost the store gets a new instance id in the same write: workers take it for another store, whose
+    versions begin anew.
+    """
+    known = await identity(store)
+    if copy is None or not await loss(store, copy):
         return await identify(store)
     stored = await aliases.every(store)
     for name, state in copy.aliases.items():
         if name not in stored:
             told = msgspec.structs.replace(entry, action="bootstrap", version=0, before=state, after=None)
             await aliases.note(store, name, told)
-    return await _take_over(store, copy, fresh=True)
+    former = dict.fromkeys([*known.replaces.split(), known.instance, copy.instance])
+    fields = ["instance", secrets.token_hex(8), "schema", str(SCHEMA), "replaces", " ".join(filter(None, former))]
+    await store.do("HSET", store.keys.store(), *fields)
+    return await identity(store)
 
 
-async def _take_over(store: Store, copy: PointerFile, *, fresh: bool = False) -> StoreIdentity:
-    """An empty store becomes the old one again (or, `fresh`, a new one); another one is named as its successor."""
-    known = await identify(store, "" if fresh else copy.instance)
+async def _take_over(store: Store, copy: PointerFile) -> StoreIdentity:
+    """After a restore an empty store is the old one again; another one is named as its successor."""
+    known = await identify(store, copy.instance)
     if not copy.instance or known.instance == copy.instance or overruled(known, copy):
         return known
     await store.do("HSET", store.keys.store(), "replaces", f"{known.replaces} {copy.instance}".strip())

@@ -62,6 +62,7 @@ async def artifact(store: Store, digest: str) -> bytes | None:
 async def block(store: Store, release: str, reason: str) -> tuple[Release, bool]:
     """Set why runs of a release are stopped; an empty reason lifts it. The release as stored, and whether this changed it.
 
+    Workers are told by a message (`REL 0` on the pointers channel), also when nothing changed: it may have been lost before.
     Raises Fault `release_unknown`, or `release_busy` when others keep changing it.
     """
     for _ in range(5):
@@ -70,11 +71,17 @@ async def block(store: Store, release: str, reason: str) -> tuple[Release, bool]
         if before is None or data is None:
             raise unknown(release)
         if before.blocked == reason:
+            await _tell(store, release)
             return before, False
         after = msgspec.structs.replace(before, blocked=reason)
         if await store.script(SWAP, sha(SWAP), [store.keys.release(release)], [data, encode_release(after)]):
+            await _tell(store, release)
             return after, True
     raise Fault(Kind.CONFLICT, "release_busy", f"release {release} is being changed by others; try again", retry=True)
+
+
+async def _tell(store: Store, release: str) -> None:
+    await store.do("PUBLISH", store.keys.pointers(), f"{release} 0")
 
 
 def unknown(release: str) -> Fault:

@@ -1,0 +1,41 @@
+"""What `trivet status` tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.control.desk import Desk
+from gateway.control.status import status
+from gateway.store import releases
+from tests.control.conftest import Make, Place
+from tests.control.test_recovery import copied
+from tests.control.workers import beat
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_quiet_when_all_is_well(desk: Desk, placed: Place) -> None:
+    """A safe store, known aliases and following workers give no warning."""
+    await placed("agent", {"*": "BA"})
+    await copied(desk)
+    await beat(desk, "w1", {"agent": 1})
+    told = await status(desk)
+    assert told.warnings == ()
+    assert told.store is not None
+    assert told.store.safe
+    assert [row.name for row in told.aliases] == ["agent"]
+    assert [worker.worker for worker in told.workers] == ["w1"]
+
+
+async def test_names_what_is_wrong(desk: Desk, made: Make, placed: Place) -> None:
+    """A blocked stable release, a worker that is behind and a lost pointer are each named."""
+    await placed("agent", {"*": "BA"})
+    await placed("usual", {"*": "C"})
+    await copied(desk)
+    await desk.store.do("DEL", desk.store.keys.alias("usual"))
+    await releases.block(desk.store, await made("B"), "leaks")
+    await beat(desk, "w1", {"agent": 0})
+    told = await status(desk)
+    assert told.store_lost
+    for part in ("store_lost", "blocked: leaks", "w1 is behind"):
+        assert any(part in warning for warning in told.warnings), part
