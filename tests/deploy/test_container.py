@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -80,3 +83,29 @@ def test_configuration_names_every_secret_it_needs() -> None:
     assert needed == set(environment)
     asked = set(re.findall(r"^(\w+)=", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
     assert asked == {name for value in environment.values() for name in re.findall(r"\$\{(\w+)", value)}
+
+
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`trivet check` on the container's configuration."""
+    command = [sys.executable, "-m", "gateway", "check", "--config", str(DEPLOY / "gateway.yaml")]
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=50,
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+
+
+def test_configuration_is_good() -> None:
+    """With its secrets set, the container's configuration would serve; without them each missing one is named."""
+    digest = "0" * 64
+    secrets = dict.fromkeys(("TRIVET_KEY_SHA256", "TRIVET_ADMIN_TOKEN_SHA256", "TRIVET_STAMP_KEY"), digest)
+    done = check(secrets | {"REDIS_URL": "redis://:secret@redis:6379/0", "OPENAI_API_KEY": "secret"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "secret" not in done.stdout + done.stderr
+    done = check({})
+    assert done.returncode == 2
+    assert all(name in done.stdout + done.stderr for name in (*secrets, "REDIS_URL", "OPENAI_API_KEY"))
