@@ -308,14 +308,15 @@ class Incoming(RequestHead):
         """End the answer. One that is shorter than declared is cut off instead: it never looks whole."""
         if self.finished:
             return
+        if self.gone:
+            self.finished = True
+            return
         if not self.began:
             raise RuntimeError("no answer was begun")
-        if self._left > 0 and not self.gone:
+        if self._left > 0:
             self.abort()
             return
         self.finished = True
-        if self.gone:
-            return
         if self._left == _CHUNKED:
             self._transport.write(self._head + b"0\r\n\r\n")
         elif self._head:

@@ -79,7 +79,7 @@ class Recall:
 
     def __init__(self) -> None:
         self.line = b"\n"  # matches no head
-        self.host = b""
+        self.host = b"\n"
         self.method = ""
         self.target = b""
         self.path = ""

@@ -69,7 +69,7 @@ class Server:
         self.active = 0
         self.draining = False
         self._tls = tls
-        self._sweeper = sweeper or Sweeper()
+        self._sweeper = Sweeper() if sweeper is None else sweeper
         self._open: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._quiet: asyncio.Event | None = None
