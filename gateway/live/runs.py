@@ -10,7 +10,7 @@ from gateway.core.binding.sources import valid_run_id
 from gateway.core.binding.ticket import sign
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.journal import Event, Report
+from gateway.core.contract.journal import Event, Report, Step
 from gateway.core.contract.run import Source, Ticket
 from gateway.live.bind import bind
 from gateway.live.life import Life
@@ -138,7 +138,7 @@ async def _shown(worker: Worker, life: Life, run: str) -> RunAnswer:
     record = await worker.store.run_record(life.caller.tenant, run)
     if not record.stamps:
         raise _unknown()
-    return RunAnswer(run, {alias: _bound(worker, life, stamp) for alias, stamp in record.stamps.items()}, record.steps)
+    return RunAnswer(run, {alias: _bound(worker, life, stamp) for alias, stamp in record.stamps.items()}, sum(isinstance(e, Step) for e in record.entries))
 
 
 async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:

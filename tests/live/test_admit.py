@@ -1,0 +1,67 @@
+"""Who may call, and what a key carries."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.live.gateway import LiveGateway, release
+from tests.provider import Provider
+
+PINNED = release("openai/gpt-4o-2024-08-06")
+ALICE, BOB = "sk-trivet-alice", "sk-trivet-bob"
+
+
+@pytest.fixture
+def keyed(redis_server, provider: Provider, tmp_path: Path):
+    """A gateway with two tenants; its provider takes the caller's own key."""
+    keys = [
+        {"sha256": sha256(ALICE.encode()).hexdigest(), "tenant": "a", "aliases": {"fast": "gpt-4o"}},
+        {"sha256": sha256(BOB.encode()).hexdigest(), "tenant": "b"},
+    ]
+    providers = {"openai": {"base_url": provider.url, "api_key": "client", "allow_private": True}}
+    with LiveGateway(redis_server.url, tmp_path, providers, auth="keys", keys=keys) as running:
+        running.alias("gpt-4o", PINNED)
+        yield running
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-wrong"}, {"x-api-key": ALICE[:-1] + "f"}])
+def test_without_a_valid_key_nothing_is_served(keyed: LiveGateway, provider: Provider, headers: dict[str, str]) -> None:
+    """No key, a wrong one and one that differs in its last byte get the same 401."""
+    got = keyed.chat("gpt-4o", headers)
+    assert (got.status, got.json["error"]["code"]) == (401, "invalid_api_key")
+    assert not provider.requests
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-trivet-key"])
+def test_the_key_may_stand_in_every_usual_header(keyed: LiveGateway, provider: Provider, name: str) -> None:
+    """Each header admits its tenant, and in none of them does the key reach the provider."""
+    value = f"Bearer {ALICE}" if name == "authorization" else ALICE
+    got = keyed.chat("gpt-4o", {name: value})
+    assert got.status == 200
+    assert ALICE not in str(provider.requests[0].headers)
+
+
+def test_the_callers_own_credential_goes_to_the_provider_and_ours_never_does(
+    keyed: LiveGateway, provider: Provider
+) -> None:
+    """With `api_key: client` the other credential is forwarded; a Trivet key stays here."""
+    got = keyed.chat("gpt-4o", {"x-trivet-key": ALICE, "authorization": "Bearer sk-own"})
+    assert got.status == 200
+    assert provider.requests[0].fields["authorization"] == "Bearer sk-own"
+    assert ALICE not in str(provider.requests[0].headers)
+
+
+def test_keys_of_two_tenants_are_ambiguous(keyed: LiveGateway) -> None:
+    """Two keys that name two tenants are refused, not ranked."""
+    got = keyed.chat("gpt-4o", {"x-api-key": ALICE, "authorization": f"Bearer {BOB}"})
+    assert (got.status, got.json["error"]["code"]) == (400, "ambiguous_header")
+
+
+def test_a_keys_own_map_names_its_aliases(keyed: LiveGateway, provider: Provider) -> None:
+    """A model name of the key's map is that alias; for another key it is not."""
+    got = keyed.chat("fast", {"x-trivet-key": ALICE, "authorization": "Bearer sk-own"})
+    assert got.headers["x-trivet-alias"] == "gpt-4o"
+    assert provider.requests[0].json["model"] == "gpt-4o-2024-08-06"

@@ -1,0 +1,99 @@
+"""A run keeps its release for life."""
+
+from __future__ import annotations
+
+from gateway.core.contract.alias import Lane, SideEffects, Split, Stakes
+from gateway.core.contract.release import PinClass
+from gateway.live.bind import pin_of
+from tests.live.gateway import LiveGateway, release
+from tests.provider import Provider
+
+import msgspec
+
+OLD = release("openai/gpt-4o-2024-08-06")
+NEW = release("openai/gpt-4o-2024-11-20")
+
+
+def test_a_run_stays_where_it_is_when_the_pointer_moves(gateway: LiveGateway, provider: Provider) -> None:
+    """After a promotion old runs resume on the old release, new runs get the new one."""
+    state = gateway.alias("gpt-4o", OLD)
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "r1"}).headers["x-trivet-bound"] == "new"
+    moved = msgspec.structs.replace(state, version=2, lanes={"*": Lane(NEW.id, (OLD.id,))})
+    gateway.move(moved, NEW)
+    again = gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    assert (again.headers["x-trivet-release"], again.headers["x-trivet-bound"]) == (OLD.id, "resumed")
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "r2"}).headers["x-trivet-release"] == NEW.id
+    assert [r.json["model"][-10:] for r in provider.requests] == ["2024-08-06", "2024-08-06", "2024-11-20"]
+
+
+def test_a_resume_without_a_stamp_is_409_and_calls_nobody(gateway: LiveGateway, provider: Provider) -> None:
+    """B9: what must be resumed and is not known anywhere is an error, never the current pointer."""
+    gateway.alias("gpt-4o", OLD)
+    got = gateway.chat("gpt-4o", {"x-trivet-run": "ghost", "x-trivet-resume": "required"})
+    assert (got.status, got.json["error"]["code"]) == (409, "run_stamp_missing")
+    assert got.headers["x-should-retry"] == "false"
+    assert not provider.requests
+
+
+def test_a_blocked_release_stops_its_runs_with_409(gateway: LiveGateway, provider: Provider) -> None:
+    """A run bound to a blocked release gets an error, never another model."""
+    state = gateway.alias("gpt-4o", OLD)
+    gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    gateway.move(msgspec.structs.replace(state, version=2), msgspec.structs.replace(OLD, blocked="bad"))
+    got = gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    assert (got.status, got.json["error"]["code"]) == (409, "release_blocked")
+    assert len(provider.requests) == 1
+
+
+def test_a_release_may_be_named_as_the_model(gateway: LiveGateway, provider: Provider) -> None:
+    """`rel_…` binds to that release; a run that is bound elsewhere is 409, an unknown release 404."""
+    gateway.alias("gpt-4o", OLD)
+    got = gateway.chat(OLD.id, {"x-trivet-run": "r1"})
+    assert (got.status, got.headers["x-trivet-release"]) == (200, OLD.id)
+    assert provider.requests[0].json["model"] == "gpt-4o-2024-08-06"
+    assert gateway.chat("rel_0000000000000000").status == 404
+    state = gateway.alias("other", NEW)
+    assert state.version == 1
+    gateway.chat("other", {"x-trivet-run": "r2"})
+    got = gateway.chat(OLD.id, {"x-trivet-run": "r2"})
+    assert (got.status, got.json["error"]["code"]) == (409, "run_bound_elsewhere")
+
+
+def test_tenants_lane_comes_before_everyones(gateway: LiveGateway) -> None:
+    """A lane of the tenant's own wins over `*`."""
+    gateway.alias("gpt-4o", OLD, lanes={"*": Lane(OLD.id), "tenant:default": Lane(OLD.id)})
+    gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    record = gateway.flow(gateway.store.run_record("default", "r1"))
+    assert record.stamps["gpt-4o"].lane == "tenant:default"
+
+
+def test_tools_on_a_floating_release_are_refused_unless_they_act_on_nothing(gateway: LiveGateway) -> None:
+    """Stakes `low` may float, but a request that carries tools only with `side_effects: none`."""
+    floating = msgspec.structs.replace(release("openai/gpt-4o"), pin=PinClass.FLOATING)
+    tools = [{"type": "function", "function": {"name": "pay", "parameters": {}}}]
+    gateway.alias("loose", floating, stakes=Stakes.LOW)
+    assert gateway.chat("loose").status == 200
+    assert gateway.chat("loose", tools=tools).status in (400, 403, 409)
+    gateway.alias("harmless", floating, stakes=Stakes.LOW, side_effects=SideEffects.NONE)
+    got = gateway.chat("harmless", tools=tools)
+    assert (got.status, got.headers["x-trivet-pin"]) == (200, "floating")
+
+
+def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) -> None:
+    """With full weight on the candidate new runs are canary; the arm is in the headers and sticks."""
+    state = gateway.alias("gpt-4o", OLD)
+    gateway.chat("gpt-4o", {"x-trivet-run": "before"})
+    split = Split(candidate=NEW.id, salt="s", lanes=("*",), weight=10_000)
+    gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
+    got = gateway.chat("gpt-4o", {"x-trivet-run": "after"})
+    assert (got.headers["x-trivet-arm"], got.headers["x-trivet-release"]) == ("canary", NEW.id)
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "before"}).headers["x-trivet-arm"] == "stable"
+
+
+def test_a_learned_pin_says_so() -> None:
+    """`x-trivet-pin` tells a pin that a person chose from one that was learned."""
+    from gateway.core.contract.alias import AliasState
+
+    learned = AliasState("a", 1, {}, learned=True)
+    assert pin_of(learned, OLD).value == "learned"
+    assert pin_of(AliasState("a", 1, {}), OLD).value == "pinned"
