@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 ROOT = "gateway"
 FIELDS: dict[str, str] = {
+    "action": "what was done on the admin port",
     "actor": "who did it, by token name",
     "address": "where we listen",
     "age": "seconds",
@@ -38,6 +39,7 @@ FIELDS: dict[str, str] = {
     "ms": "milliseconds",
     "name": "name of a thing of ours",
     "outcome": "how an exchange ended",
+    "override": "who answers for a missing proof",
     "phase": "phase of a request or process",
     "pid": "process id",
     "port": "port number",
@@ -56,7 +58,9 @@ FIELDS: dict[str, str] = {
     "state": "state of a thing",
     "status": "HTTP status",
     "step": "step of a run",
+    "stop_runs": "whether runs in flight were stopped",
     "tenant": "tenant",
+    "to": "release id",
     "url": "base URL of ours, without credentials",
     "version": "version of a pointer or of the gateway",
     "where": "file and line of our code",
