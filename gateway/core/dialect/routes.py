@@ -59,7 +59,7 @@ class Route:
 
 
 RESERVED = frozenset({"v1", "v1beta", "openai", "trivet", "health", "livez", "readyz"})
-"""First segments that are never a provider's; `openai` is one only before `/deployments` and `/v1`."""
+"""First segments that are never a provider's; `openai` is reserved only before `/deployments` and `/v1`."""
 HEALTH = frozenset({"/livez", "/readyz", "/health/liveliness", "/health/readiness"})
 
 _POST = ("POST",)
@@ -115,10 +115,7 @@ def _openai(bare: str, path: str) -> Route | None:
     known = _OPERATIONS.get(bare)
     if known is not None:
         return Route(RouteKind.DIALECT, "openai", path, known[0], _POST, generates=known[1])
-    if bare == "/models":
-        return Route(RouteKind.DIALECT, "openai", path, Operation.MODELS, _GET)
-    if bare.startswith("/models/") and len(bare) > len("/models/"):
-        # DELETE removes a fine-tuned model: provider state, which passes through as any other call.
+    if bare == "/models" or (bare.startswith("/models/") and len(bare) > len("/models/")):
         return Route(RouteKind.DIALECT, "openai", path, Operation.MODELS, _GET)
     return None
 

@@ -4,7 +4,8 @@ The rule of this file: a body that two parsers could read differently is refused
 So the grammar is checked in full (RFC 8259), as are UTF-8, surrogate pairs, the depth, numbers no double can hold, and
 that no top-level name stands twice, however it is escaped. Numbers, white space and order pass as written.
 
-Memory grows with the body, never with the number of values in it: nothing is decoded that is not asked for.
+Memory grows with the body, never with the number of values in it: nothing is decoded that is not asked for. No body
+costs more than some tenths of a second: what would is refused as `json_size`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ MAX_DEPTH = 1024
 """Levels of nesting handled; one more is refused. orjson stops at the same depth, so what is stored can be read."""
 DEEP_BYTES = 4 << 20
 """Largest body that may be nested deeper than the interpreter's own recursion limit: its referee builds every value."""
+
+MAX_MEMBERS = 10_000
+"""Top-level members of a body; each costs about a microsecond. The largest API here knows fewer than a hundred."""
+LARGE_BYTES, MAX_COLONS = 4 << 20, 1_000_000
+"""A body over LARGE_BYTES may hold this many colons: each could be a top-level member, which the decoder builds."""
+MAX_SUSPECTS = 100_000
+"""Places that look like a number with a large exponent; each costs about a microsecond. A book in hex has fewer."""
 
 T = TypeVar("T")
 
@@ -81,10 +89,14 @@ class Members:
 def scan(body: bytes) -> Members:
     """Validate a body and find its top-level members.
 
-    Raises Fault 400: `invalid_json` (reason `json`), `json_depth` (reason `json_depth`) or `duplicate_key` (reason
-    `json_dup`). A body that is valid JSON but no object is `invalid_json` too.
+    Raises Fault 400: `invalid_json` (reason `json`), `json_depth` (reason `json_depth`), `duplicate_key` (reason
+    `json_dup`) or `json_size` (reason `json_size`). A body that is valid JSON but no object is `invalid_json` too.
     """
+    if len(body) > LARGE_BYTES and body.count(b":") > MAX_COLONS:
+        raise _oversize()
     raws = _grammar(body)
+    if len(raws) > MAX_MEMBERS:
+        raise _oversize()
     members = Members(body)
     spans = members.spans
     position = 0
@@ -196,9 +208,13 @@ def _finite(body: bytes) -> None:
     """
     shape = body.translate(_SHAPE)
     suspects: list[int] = []
+    seen = 0
     for needle in (b"0e000", _LONG):
         position = 0
         while (hit := shape.find(needle, position)) >= 0:
+            seen += 1
+            if seen > MAX_SUSPECTS:
+                raise _oversize()
             left = max(shape.rfind(b"x", position, hit) + 1, position)
             right = shape.find(b"x", hit)
             if right < 0:
@@ -238,6 +254,11 @@ def _invalid(message: str) -> Fault:
 def _deep() -> Fault:
     message = f"The request body is nested deeper than {MAX_DEPTH} levels."
     return Fault(Kind.BAD_REQUEST, "json_depth", message, reason="json_depth")
+
+
+def _oversize() -> Fault:
+    message = "The request body holds more members or number-like text than any model API takes."
+    return Fault(Kind.BAD_REQUEST, "json_size", message, reason="json_size")
 
 
 def _duplicate() -> Fault:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -259,6 +261,32 @@ def test_members_are_found_by_their_meaning() -> None:
     assert (list(members), len(members)) == (["model", "n", "o"], 3)
 
 
+def test_too_many_members_are_refused() -> None:
+    """A body of thousands of top-level members is no request of any API, and costs time for each."""
+    scan(b"{" + b",".join(b'"m%d":1' % n for n in range(10_000)) + b"}")
+    for count in (10_001, 600_000):
+        with pytest.raises(Fault) as caught:
+            scan(b"{" + b",".join(b'"m%d":1' % n for n in range(count)) + b"}")
+        assert (caught.value.code, caught.value.reason, caught.value.status) == ("json_size", "json_size", 400)
+
+
+def test_a_large_body_of_very_many_names_is_refused_unread() -> None:
+    """Over LARGE_BYTES the colons are counted before anything is built."""
+    with pytest.raises(Fault) as caught:
+        scan(b'{"a":"' + b":" * module.LARGE_BYTES + b'"}')
+    assert caught.value.code == "json_size"
+
+
+def test_a_flood_of_number_like_text_is_refused_soon() -> None:
+    """Text made to look like large exponents everywhere cannot hold the process up."""
+    start = time.perf_counter()
+    with pytest.raises(Fault) as caught:
+        scan(b'{"a":"' + b"1e400 " * 2_000_000 + b'"}')
+    assert caught.value.code == "json_size"
+    assert time.perf_counter() - start < 5
+    scan(b'{"a":"' + b"1e400 " * 50_000 + b'"}')
+
+
 # -- properties ------------------------------------------------------------------------------------------------------
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
@@ -376,8 +404,6 @@ def test_numbers_beyond_a_double_are_found_wherever_they_stand(pieces: list[str]
 
 def test_a_huge_body_costs_no_more_memory_than_its_bytes() -> None:
     """A body of very many values is checked without building any of them."""
-    import tracemalloc  # noqa: PLC0415 - only this test measures
-
     body = b'{"a":[' + b"[]," * 1_000_000 + b'1],"model":"m"}'
     tracemalloc.start()
     scan(body)

@@ -11,8 +11,8 @@ from gateway.core.dialect.splice import scan, unbounded
 SYSTEM_ROLES = ("system", "developer")
 
 
-LONG_BYTES = 4 << 20
-MOST_COMMAS = 1_000_000
+LONG_BYTES = 1 << 20
+MOST_COMMAS = 300_000
 """Messages longer than LONG_BYTES with more commas than this are not looked into: each could cost an object."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -76,6 +77,7 @@ _reply = msgspec.json.Decoder(Reply).decode
 _PARTS: Mapping[str, Callable[[msgspec.Raw], Any]] = MappingProxyType(
     {field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Reply)}
 )
+_surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -91,11 +93,10 @@ class StreamDecoder:
         """Whole events. Chunks after `[DONE]` are passed over."""
         observed = self.observed
         for text in datas(data):
-            if text[:1] == b"{":
-                if not observed.terminal:
-                    note(observed, text)
-            elif text.strip() == b"[DONE]":
+            if text.strip() == b"[DONE]":
                 observed.terminal = True
+            elif not observed.terminal:
+                note(observed, text)
 
     def finish(self) -> Observed:
         """`terminal` says whether `[DONE]` was seen."""
@@ -140,13 +141,11 @@ def note(observed: Observed, text: bytes) -> bool:
     """Take in one chunk or body; False when it is no JSON object."""
     try:
         reply = _reply(text)
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         odd = _odd(text)
         if odd is None:
             return False
         reply = odd
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
     if not observed.model and reply.model:
         observed.model = reply.model
     if not observed.response_id and reply.id:
@@ -163,15 +162,18 @@ def note(observed: Observed, text: bytes) -> bool:
     tokens = reply.usage or (reply.x_groq.usage if reply.x_groq is not None else None)
     if tokens is not None:
         observed.usage = count(tokens)
-    if reply.error is not None:
+    if reply.error:
         observed.error = code_of(reply.error)
     return True
 
 
 def _odd(text: bytes) -> Reply | None:
-    """A reply with some member of another type than OpenAI's: that member is left out, the others are read."""
+    """A reply with some member of another type than OpenAI's: that member is left out, the others are read.
+
+    Models write half characters: a lone surrogate escape, which the decoder refuses, is read as U+FFFD.
+    """
     try:
-        members = _members(text)
+        members = _members(_surrogate(b"\\\\ufffd", text) if b"\\u" in text else text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
     reply = Reply()
@@ -181,7 +183,8 @@ def _odd(text: bytes) -> Reply | None:
             try:
                 setattr(reply, name, decode(raw))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                continue
+                if name == "error":
+                    reply.error = name
     return reply
 
 

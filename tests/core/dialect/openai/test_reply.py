@@ -157,6 +157,26 @@ def test_odd_members_do_not_hide_the_others(members: dict[str, object]) -> None:
     assert observed.terminal
 
 
+def test_half_characters_do_not_hide_the_rest() -> None:
+    """A model that stops within a character leaves a lone surrogate escape; its answer is read all the same."""
+    text = b'{"model":"m","choices":[{"message":{"content":"\\ud83d","tool_calls":[{"id":"call_1"}]}}]}'
+    assert body([text]) == Observed(model="m", tool_calls=["call_1"], terminal=True)
+    assert stream([b"data:  " + text + b"\n\n"]).tool_calls == ["call_1"]
+
+
+@pytest.mark.parametrize("value", ["null", "false", '""', "{}"])
+def test_an_empty_error_is_none(value: str) -> None:
+    """The official client raises only on an error that says something, and so it is observed."""
+    assert body([b'{"error":%b}' % value.encode()]).error == ""
+
+
+def test_an_error_that_cannot_be_read_is_one() -> None:
+    """Whatever stands in `error`, the answer is not taken for a good one."""
+    assert body([b'{"model":"m","error":{"code":' + b"9" * 5000 + b"}}"]) == Observed(
+        model="m", error="error", terminal=True
+    )
+
+
 def test_deep_answers_do_not_raise() -> None:
     """An answer nested beyond what the decoder follows is passed over."""
     deep = b'{"model":"m","error":' + b"[" * 5000 + b"]" * 5000 + b"}"
