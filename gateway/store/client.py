@@ -7,7 +7,7 @@ timeout and no more; every server or network error leaves here as a Fault that s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -35,6 +35,7 @@ from gateway.settings.model import StoreSettings
 from gateway.store.embedded import address
 from gateway.store.keys import Keys
 
+CLIENT_NAME = "trivet-control"
 COMMAND_SECONDS = 0.15
 """Limit of one small command, a pointer write among them."""
 CONNECT_SECONDS = 0.5
@@ -52,13 +53,20 @@ class Store:
         self.keys = Keys(settings.prefix)
         self.url = url or store_url(settings)
         self.where = without_secrets(self.url, settings)
-        self._quick: Any = _connect(settings, self.url, command_seconds)
-        self._slow: Any = _connect(settings, self.url, READ_SECONDS)
+        self._watchers: list[Any] = []
+        self._quick: Any = self._connect(command_seconds)
+        self._slow: Any = self._connect(READ_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._quick.aclose()
-        await self._slow.aclose()
+        for client in (self._quick, self._slow, *self._watchers):
+            await client.aclose()
 
     async def do(self, *command: str | bytes | float) -> Any:
         """One command, sent once, answered within COMMAND_SECONDS. Raises Fault."""
@@ -103,6 +111,30 @@ class Store:
 
     def _raise(self, error: Exception) -> NoReturn:
         raise store_fault(error, self.where) from error
+
+    def _connect(self, seconds: float) -> Any:
+        settings, parts = self.settings, _parsed(self.url)
+        limits: dict[str, Any] = {
+            "socket_timeout": seconds,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+        }
+        kind = parts.pop("connection_class", None)
+        if kind is not None and kind.__name__ == "SSLConnection":
+            limits |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+            if settings.ca_file:
+                limits["ssl_ca_certs"] = settings.ca_file
+        who = {key: parts[key] for key in ("username", "password", "db") if key in parts}
+        if settings.sentinel is not None:
+            nodes = [_host_port(node) for node in settings.sentinel.nodes]
+            watchers = Sentinel(nodes, sentinel_kwargs=limits)  # type: ignore[no-untyped-call]
+            self._watchers += watchers.sentinels
+            return watchers.master_for(settings.sentinel.master, client_name=CLIENT_NAME, **who, **limits)
+        if "path" in parts:
+            return Redis(client_name=CLIENT_NAME, unix_socket_path=parts["path"], **who, **limits)
+        host, port = parts.get("host", "localhost"), parts.get("port", 6379)
+        return Redis(client_name=CLIENT_NAME, host=host, port=port, **who, **limits)
 
 
 def store_url(settings: StoreSettings) -> str:
@@ -181,9 +213,9 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
 _PASSING = frozenset({"store_loading", "store_unavailable", "store_readonly", "store_timeout"})
 
 
-def _connect(settings: StoreSettings, url: str, seconds: float) -> Redis:
+def _parsed(url: str) -> dict[str, Any]:
     try:
-        parts: dict[str, Any] = dict(parse_url(url))
+        return dict(parse_url(url))
     except ValueError as error:
         raise Fault(
             Kind.BAD_REQUEST,
@@ -191,34 +223,6 @@ def _connect(settings: StoreSettings, url: str, seconds: float) -> Redis:
             "store.redis must be `embedded` or start with redis://, rediss:// or unix://",
             param="store.redis",
         ) from error
-    kind = parts.pop("connection_class", None)
-    tls = kind is not None and kind.__name__ == "SSLConnection"
-    limits: dict[str, Any] = {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
-    secure: dict[str, Any] = {}
-    if tls:
-        secure = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
-        if settings.ca_file:
-            secure["ssl_ca_certs"] = settings.ca_file
-    who: dict[str, Any] = {key: parts[key] for key in ("username", "password", "db") if key in parts}
-    if settings.sentinel is not None:
-        watchers = Sentinel(  # type: ignore[no-untyped-call]
-            [_host_port(node) for node in settings.sentinel.nodes], sentinel_kwargs={**limits, **secure, "protocol": 2}
-        )
-        found: Redis = watchers.master_for(
-            settings.sentinel.master, client_name="trivet-control", **who, **secure, **limits
-        )
-        return found
-    if "path" in parts:
-        who["unix_socket_path"] = parts["path"]
-    else:
-        who["host"] = parts.get("host", "localhost")
-        who["port"] = parts.get("port", 6379)
-    return Redis(client_name="trivet-control", **who, **secure, **limits)
 
 
 def _host_port(node: str) -> tuple[str, int]:

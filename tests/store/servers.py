@@ -52,6 +52,12 @@ class RealRedis:
                 time.sleep(0.005)
         raise RuntimeError((self.directory / "log").read_text())
 
+    def __enter__(self) -> RealRedis:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def ask(self, line: str) -> bytes:
         """One inline command over a connection of its own; the first bytes of the answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as link:
