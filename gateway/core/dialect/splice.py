@@ -216,11 +216,8 @@ def _finite(body: bytes) -> None:
             if seen > MAX_SUSPECTS:
                 raise _oversize()
             left = max(shape.rfind(b"x", position, hit) + 1, position)
-            right = shape.find(b"x", hit)
-            if right < 0:
-                right = len(body)
-            position = right
-            if body[left - 1] in _BEFORE and right < len(body) and body[right] in _AFTER:
+            position = right = shape.find(b"x", hit)  # the closing brace at the latest
+            if body[left - 1] in _BEFORE and body[right] in _AFTER:
                 try:
                     infinite = float(body[left:right]) == float("inf")
                 except ValueError:

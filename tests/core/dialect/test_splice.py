@@ -100,6 +100,7 @@ VALID = {
     "escaped backslash before ud800": b'{"a":"\\\\ud800"}',
     "number in a string": b'{"a":"see: 1e400, or [9e999] and -1e400 "}',
     "hash in a string": b'{"a":"3e400","b":"00e0000e12345"}',
+    "no numbers in a string": b'{"a":" 1e000e000 , 1.2.3e000, +.e000 "}',
     "digits in a string": b'{"a":"x: ' + b"9" * 500 + b' "}',
     "delete character": b'{"a":"\x7f"}',
     "non-characters": '{"a":"\ufffe\uffff"}'.encode(),
