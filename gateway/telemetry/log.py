@@ -71,14 +71,15 @@ FIELDS: dict[str, str] = {
 
 REDACTED = "(redacted)"
 _SECRETS = re.compile(
-    r"(?P<scheme>(?i:\bbearer\s+))[^\s,;\"']{4,}"
+    r"(?P<line>(?i:\b(?:authorization|cookie)[\"']?\s*[:=]\s*[\"']?))[^\r\n\"']+"
+    r"|(?P<scheme>(?i:\bbearer\s+))[^\s,;\"']{4,}"
     r"|(?P<basic>(?i:\bbasic\s+))[A-Za-z0-9+/=]{12,}"
     r"|(?P<user>://)[^/\s@]+@"
-    r"|(?P<pair>(?i:\b(?:x-)?(?:api[-_]?key|goog-api-key|trivet-key|trivet-ticket|authorization|cookie|password|secret|token)"
+    r"|(?P<pair>(?i:\b(?:x-)?(?:api[-_]?key|goog-api-key|trivet-key|trivet-ticket|password|secret|token)"
     r"[\"']?\s*[:=]\s*[\"']?))[^\s,;\"'}]+"
     r"|\b(?:sk|pk|rk|tv|gsk|xai|hf|ghp|gho|glpat|r8|pplx|fw|nvapi)[-_][A-Za-z0-9_-]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}|\bAKIA[A-Z0-9]{12,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]+"
-    r"|(?<![A-Za-z0-9_:/.-])(?=\S*[0-9])(?=\S*[a-z])(?=\S*[A-Z])[A-Za-z0-9_-]{40,}"
+    r"|(?<![A-Za-z0-9_:/.-])(?=[A-Za-z_-]*[0-9])(?=[A-Z0-9_-]*[a-z])(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{40,}"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\u2028\u2029\x85]")
 _LONGEST = 2000
@@ -92,6 +93,7 @@ class Redactor:
 
     def clean(self, text: str) -> str:
         """The text on one line, shortened, without secrets."""
+        text = text[: 4 * _LONGEST]
         for secret in self._known:
             if secret in text:
                 text = text.replace(secret, REDACTED)
@@ -104,7 +106,7 @@ def _kept(match: re.Match[str]) -> str:
     """What stays of a match: the words before the secret."""
     if match["user"]:
         return f"{match['user']}{REDACTED}@"
-    return f"{match['scheme'] or match['basic'] or match['pair'] or ''}{REDACTED}"
+    return f"{match['scheme'] or match['basic'] or match['line'] or match['pair'] or ''}{REDACTED}"
 
 
 class Log:
