@@ -85,8 +85,7 @@ class Line(asyncio.Protocol):
             else:
                 self._read_body(out, data)
         except UpstreamBroken as broken:
-            self.drop()
-            out.fail(broken)
+            self.drop(broken)
 
     def eof_received(self) -> bool:
         """The upstream closed: the regular end of an answer without framing, a loss else."""

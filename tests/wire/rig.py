@@ -101,10 +101,12 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
     """Send pieces, then read until the server closes."""
     reader, writer = await connect(port)
     try:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError, RuntimeError):
             for number, piece in enumerate(pieces):
                 if number:
                     await asyncio.sleep(pause)
+                if reader.at_eof() or writer.is_closing():
+                    break
                 writer.write(piece)
                 await writer.drain()
         return await asyncio.wait_for(reader.read(), 10)
@@ -115,7 +117,7 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
 async def closed(writer: asyncio.StreamWriter) -> None:
     """Close a raw client."""
     writer.close()
-    with contextlib.suppress(ConnectionError, OSError):
+    with contextlib.suppress(OSError, RuntimeError):
         await writer.wait_closed()
 
 
