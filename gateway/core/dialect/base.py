@@ -96,8 +96,8 @@ class Dialect(Protocol):
     name: str
 
     def read(self, operation: Operation | None, body: bytes) -> Envelope:
-        """The envelope of a request. Raises Fault: `invalid_json`, `json_depth`, `duplicate_key`, `forbidden_field`,
-        `invalid_model`."""
+        """The envelope of a request. Raises Fault: `invalid_json`, `json_depth`, `duplicate_key`, `body_too_large`,
+        `forbidden_field`, `invalid_model`."""
 
     def model_edit(self, model: str) -> dict[str, bytes]:
         """The splice that names a model; empty where the dialect has the model in its path."""

@@ -5,7 +5,7 @@ So the grammar is checked in full (RFC 8259), as are UTF-8, surrogate pairs, the
 that no top-level name stands twice, however it is escaped. Numbers, white space and order pass as written.
 
 Memory grows with the body, never with the number of values in it: nothing is decoded that is not asked for. No body
-costs more than some tenths of a second: what would is refused as `json_size`.
+costs more than some tenths of a second: what would is refused as too large, however few its bytes.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ class Members:
 def scan(body: bytes) -> Members:
     """Validate a body and find its top-level members.
 
-    Raises Fault 400: `invalid_json` (reason `json`), `json_depth` (reason `json_depth`), `duplicate_key` (reason
-    `json_dup`) or `json_size` (reason `json_size`). A body that is valid JSON but no object is `invalid_json` too.
+    Raises Fault 400: `invalid_json` (reason `json`), `json_depth` (reason `json_depth`) or `duplicate_key` (reason
+    `json_dup`); 413 `body_too_large` (reason `body_size`) for more members or number-like text than any API takes. A body
+    that is valid JSON but no object is `invalid_json` too.
     """
     if len(body) > LARGE_BYTES and body.count(b":") > MAX_COLONS:
         raise _oversize()
@@ -255,7 +256,7 @@ def _deep() -> Fault:
 
 def _oversize() -> Fault:
     message = "The request body holds more members or number-like text than any model API takes."
-    return Fault(Kind.BAD_REQUEST, "json_size", message, reason="json_size")
+    return Fault(Kind.TOO_LARGE, "body_too_large", message, reason="body_size")
 
 
 def _duplicate() -> Fault:
