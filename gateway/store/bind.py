@@ -102,7 +102,9 @@ class Binder:
         if want.source is Source.NONE and request.ticket is None and not request.resume:
             return await self._bind_single(request)
         digest = run_digest(want.tenant, want.run)
-        known = await self._known_before(request, digest)
+        known = self._remembered(request, digest)
+        if known is None and self.unsettled:
+            known = await self._logged_lately(want)
         if not self._line.up:
             return await self._bind_offline(request, digest, known)
         try:
@@ -115,10 +117,15 @@ class Binder:
             reply = await self._ask(command, (digest, want.alias, data, request.label))
         except LineError:
             return await self._bind_offline(request, digest, known)
+        if reply[1] == 0 and len(reply) == 3 and known is not None:
+            known.step, known.seen_ms = reply[2], want.at_ms
+            self.recent.put((digest, want.alias), known)
+            self._counters.stamps_resumed += 1
+            return Bound(known.stamp, new=False, step=known.step, durable="redis")
         return await self._settle(request, digest, known, (data, reply))
 
-    async def _known_before(self, request: BindRequest, digest: str) -> _Known | None:
-        """The binding as this process, the ticket or (while the store may lack some) the host log knows it."""
+    def _remembered(self, request: BindRequest, digest: str) -> _Known | None:
+        """The binding as this process or the ticket knows it."""
         want = request.want
         known = self.recent.get((digest, want.alias))
         if known is not None and want.at_ms - known.seen_ms >= self._ttl_ms:
@@ -130,12 +137,14 @@ class Binder:
             if known is None or ticket.at_ms < known.stamp.at_ms:
                 stamp = _of_ticket(ticket, want)
                 return _Known(stamp, _encode(stamp), 0, want.at_ms)
-        if known is None and self.unsettled:
-            try:
-                known = await self._logged(want, deep=False)
-            except LogFailed:
-                return None
         return known
+
+    async def _logged_lately(self, want: Stamp) -> _Known | None:
+        """The binding as the part of the host log knows it that the store may not have."""
+        try:
+            return await self._logged(want, deep=False)
+        except LogFailed:
+            return None
 
     async def _ask(self, template: bytes, about: tuple[str, str, bytes, str]) -> list[Any]:
         digest, alias, data, label = about
