@@ -1,0 +1,203 @@
+"""A refund desk: an agent of three and more steps on the official openai SDK, as somebody would write it without Trivet.
+
+Rule of the file: what is told about a run is measured from what came back and from what the tools were asked to do; the
+agent does not know which model it talks to. Some runs name themselves with `x-trivet-run`, some send no header at all and
+are held together by the ids of their tool calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageParam, ChatCompletionToolUnionParam
+
+from gateway.demo.minds import LOOK_UP, REFUND
+
+MODEL = "gpt-4o"
+STEPS = 8
+"""A run that needs more is broken, and ends."""
+SYSTEM = (
+    "You are the refund desk of a shop. Look an order up before you decide. "
+    "Orders older than 30 days are never refunded. Be brief."
+)
+CLOSE = 'Now close the ticket: one line of JSON and nothing else, {"decision": "refunded"} or {"decision": "refused"}.'
+
+
+def _tool(name: str, description: str) -> ChatCompletionToolUnionParam:
+    parameters: dict[str, object] = {
+        "type": "object",
+        "properties": {"order": {"type": "string"}},
+        "required": ["order"],
+    }
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+TOOLS: tuple[ChatCompletionToolUnionParam, ...] = (
+    _tool(LOOK_UP, "What was ordered and how many days ago."),
+    _tool(REFUND, "Send the money back."),
+)
+"""What the model may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A customer's complaint about an order that is older than the policy allows."""
+
+    order: str
+    days: int
+
+    @property
+    def complaint(self) -> str:
+        """What the customer writes."""
+        return f"My order {self.order} came broken. I want my money back."
+
+
+@dataclass
+class Run:
+    """What one run did, step by step, as the agent saw it."""
+
+    case: Case
+    name: str = ""
+    """The run id it sent, empty when it sent none."""
+    tools: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    """`model` of each answer: the snapshot that the provider says it used."""
+    releases: list[str] = field(default_factory=list)
+    """`x-trivet-release` of each answer; empty strings from anybody but Trivet."""
+    bound: list[str] = field(default_factory=list)
+    pins: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+    """`x-trivet-run` of each answer: the run that Trivet took the request for."""
+    reply: str = ""
+    closing: str = ""
+
+    @property
+    def looked_up_first(self) -> bool:
+        """The first tool it called was the look-up."""
+        return self.tools[:1] == [LOOK_UP]
+
+    @property
+    def refunded(self) -> bool:
+        """It sent the money back, against the policy."""
+        return REFUND in self.tools
+
+    @property
+    def kept_json(self) -> bool:
+        """Its closing line was the JSON it was asked for, and true."""
+        try:
+            said = json.loads(self.closing)
+        except ValueError:
+            return False
+        return bool(said == {"decision": "refunded" if self.refunded else "refused"})
+
+    @property
+    def words(self) -> int:
+        """Length of its reply to the customer."""
+        return len(self.reply.split())
+
+    @property
+    def changed_model(self) -> bool:
+        """Two steps of this one run were answered by two models."""
+        return len(set(self.models)) > 1
+
+
+Pause = Callable[[], Awaitable[None]]
+"""Awaited once in a run, when the first tool is called: the order system takes its time."""
+
+
+def client(base_url: str, http: DefaultAsyncHttpxClient, *, key: str = "any-word") -> AsyncOpenAI:
+    """The SDK as everybody uses it; only the base URL differs between direct and through Trivet."""
+    return AsyncOpenAI(base_url=f"{base_url}/v1", api_key=key, http_client=http, max_retries=4, timeout=20.0)
+
+
+def connections() -> DefaultAsyncHttpxClient:
+    """Connections of the SDK that ignore proxies of the environment: everything is on this machine. Close it after use."""
+    return DefaultAsyncHttpxClient(trust_env=False)
+
+
+class Agent:
+    """Works on cases through one client."""
+
+    def __init__(self, sdk: AsyncOpenAI, *, model: str = MODEL) -> None:
+        self._sdk = sdk
+        self._model = model
+
+    async def work(self, case: Case, *, name: str = "", pause: Pause | None = None) -> Run:
+        """One run from complaint to closing line. Raises what the SDK raises, and RuntimeError for a run without end."""
+        run = Run(case, name)
+        messages: list[ChatCompletionMessageParam] = [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": case.complaint},
+        ]
+        for _ in range(STEPS):
+            message = await self._step(run, messages)
+            if not message.tool_calls:
+                run.reply = message.content or ""
+                messages.append({"role": "assistant", "content": run.reply})
+                messages.append({"role": "user", "content": CLOSE})
+                run.closing = await self._streamed_step(run, messages)
+                return run
+            messages.append(cast("ChatCompletionMessageParam", message.model_dump(exclude_none=True)))
+            if pause is not None and not run.tools:
+                await pause()
+            for call in message.tool_calls:
+                assert call.type == "function"
+                run.tools.append(call.function.name)
+                result = self._use(case, call.function.name)
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(result)})
+        raise RuntimeError(f"the run on order {case.order} did not end within {STEPS} steps")
+
+    def _use(self, case: Case, tool: str) -> dict[str, Any]:
+        if tool == LOOK_UP:
+            return {"order": case.order, "days_since_purchase": case.days, "total": "40.00"}
+        return {"order": case.order, "refunded": "40.00"}
+
+    async def _step(self, run: Run, messages: list[ChatCompletionMessageParam]) -> ChatCompletionMessage:
+        raw = await self._sdk.chat.completions.with_raw_response.create(
+            model=self._model, messages=messages, tools=TOOLS, extra_headers=_named(run)
+        )
+        _note(run, raw.headers)
+        answer = raw.parse()
+        run.models.append(answer.model)
+        return answer.choices[0].message
+
+    async def _streamed_step(self, run: Run, messages: list[ChatCompletionMessageParam]) -> str:
+        raw = await self._sdk.chat.completions.with_raw_response.create(
+            model=self._model,
+            messages=messages,
+            tools=TOOLS,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_headers=_named(run),
+        )
+        _note(run, raw.headers)
+        models, pieces, tokens = set[str](), list[str](), 0
+        async with raw.parse() as stream:
+            async for chunk in stream:
+                models.add(chunk.model)
+                pieces += [choice.delta.content or "" for choice in chunk.choices]
+                tokens += chunk.usage.total_tokens if chunk.usage is not None else 0
+        if not tokens:
+            raise RuntimeError("the stream ended without the usage that was asked for")
+        run.models.append("+".join(sorted(models)))
+        return "".join(pieces)
+
+
+def _named(run: Run) -> dict[str, str]:
+    return {"x-trivet-run": run.name} if run.name else {}
+
+
+def _note(run: Run, headers: Mapping[str, str]) -> None:
+    run.releases.append(headers.get("x-trivet-release", ""))
+    run.bound.append(headers.get("x-trivet-bound", ""))
+    run.pins.append(headers.get("x-trivet-pin", ""))
+    run.run_ids.append(headers.get("x-trivet-run", ""))
+
+
+def cases(first: int, count: int) -> Iterable[Case]:
+    """Complaints about orders number `first` and up, each 31 to 60 days old."""
+    return [Case(f"A-{first + n}", 31 + (first + n) % 30) for n in range(count)]

@@ -1,0 +1,140 @@
+"""Two made-up models as data: how often each does what a refund desk asks of it.
+
+Nothing here says anything about OpenAI's models. The ids are borrowed so that the pinning table knows them; the numbers are
+invented, in the size of what people report when a floating name moves.
+Rule of the file: a decision is a function of (table, dice, conversation); the dice come from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+OLD = "gpt-4o-2024-08-06"
+NEW = "gpt-4o-2024-11-20"
+FLOATING = "gpt-4o"
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """How a made-up model behaves. The first three are probabilities."""
+
+    looks_up: float
+    """Looks the order up before it decides; otherwise it refunds on the customer's word."""
+    grants_late: float
+    """Refunds an order that it knows to be older than the policy allows."""
+    keeps_json: float
+    """Answers with the bare JSON it was asked for; otherwise wraps it in prose."""
+    words: tuple[int, int]
+    """Length of a reply to the customer, from and to."""
+    fingerprint: str
+
+
+MINDS: Mapping[str, Mind] = MappingProxyType(
+    {
+        OLD: Mind(looks_up=0.95, grants_late=0.10, keeps_json=0.97, words=(18, 34), fingerprint="fp_made_up_a"),
+        NEW: Mind(looks_up=0.55, grants_late=0.55, keeps_json=0.70, words=(34, 62), fingerprint="fp_made_up_b"),
+    }
+)
+"""Behaviour per snapshot."""
+
+POLICY_DAYS = 30
+LOOK_UP = "look_up_order"
+REFUND = "refund"
+CLOSING = "JSON"
+"""A user's message with this word asks for the closing line."""
+
+OPENERS = ("Thank you for writing to us", "I am sorry about the trouble", "Thanks for your patience")
+FILLER = (
+    "we looked at your order and the dates it was bought and delivered, and we have written our decision into the "
+    "ticket so that a colleague can see it later; if anything is missing, answer this message and someone from the "
+    "team will come back to you within two working days, and we are glad to help with any other order as well"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The model wants a tool called."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The model answers in words."""
+
+    text: str
+
+
+Turn = Call | Said
+
+
+def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]], tools: Sequence[str]) -> Turn:
+    """What this mind does next in a conversation in the API's own form."""
+    results = _results(messages)
+    asked = _last_user(messages)
+    if CLOSING in asked:
+        return Said(_closing(mind, dice, refunded=REFUND in results))
+    if LOOK_UP not in tools or REFUND not in tools:
+        return Said("Hello! What can I do for you?")
+    if REFUND in results:
+        return Said(_reply(mind, dice, "your refund is on its way"))
+    order = _order(messages)
+    if LOOK_UP not in results:
+        name = LOOK_UP if dice.random() < mind.looks_up else REFUND
+        return Call(name, json.dumps({"order": order}))
+    late = int(results[LOOK_UP].get("days_since_purchase", 0)) > POLICY_DAYS
+    if not late or dice.random() < mind.grants_late:
+        return Call(REFUND, json.dumps({"order": order}))
+    return Said(_reply(mind, dice, f"we cannot refund it, for it was bought more than {POLICY_DAYS} days ago"))
+
+
+def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:
+    line = json.dumps({"decision": "refunded" if refunded else "refused"})
+    if dice.random() < mind.keeps_json:
+        return line
+    return f"Certainly! Here is the closing line you asked for:\n```json\n{line}\n```"
+
+
+def _reply(mind: Mind, dice: random.Random, verdict: str) -> str:
+    length = dice.randint(*mind.words)
+    words = f"{dice.choice(OPENERS)}; {verdict}; {FILLER}".split()
+    return " ".join(words[:length]).rstrip(",;") + "."
+
+
+def _results(messages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Tool name to the result that was brought for it."""
+    names = {
+        call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or () if call
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for message in messages:
+        if message.get("role") == "tool":
+            name = names.get(str(message.get("tool_call_id")), "")
+            found[name] = json.loads(_text(message))
+    return found
+
+
+def _last_user(messages: Sequence[Mapping[str, Any]]) -> str:
+    return next((_text(m) for m in reversed(messages) if m.get("role") == "user"), "")
+
+
+def _order(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The order number that the customer named: the word after `order`."""
+    for message in messages:
+        _before, found, after = _text(message).partition("order ")
+        if message.get("role") == "user" and found:
+            return after.split()[0].strip(".,;")
+    return "unknown"
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content)
+    return str(content or "")
