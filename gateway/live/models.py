@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.core.contract.exchange import Outcome
-from gateway.core.contract.fault import Fault
+from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.splice import scan, splice
 from gateway.live import stamps
 from gateway.live.forward import forward
@@ -51,6 +51,10 @@ async def models(worker: Worker, life: Life) -> None:
     route, incoming = life.route, life.incoming
     assert route is not None
     name = route.path.removeprefix("/v1/models").removeprefix("/")
+    if incoming.method not in route.methods:
+        raise Fault(
+            Kind.METHOD, "method_not_allowed", "This route takes GET or HEAD.", allow=route.methods, reason="method"
+        )
     ours = entries(worker, life) if incoming.method == "GET" else []
     if name:
         for one in ours:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gateway.live.worker import Worker
 
 BODY_METHODS = ("POST", "PUT", "PATCH")
-UNREADABLE = ("invalid_json", "json_depth", "invalid_model")
-"""Codes of bodies whose model nobody can read."""
 STATE_COLLECTIONS = frozenset(
     {
         "files",
@@ -73,16 +71,16 @@ async def pass_through(worker: Worker, life: Life) -> None:
 
 
 def read_model(life: Life) -> bool:
-    """Whether the body has a readable top-level model. What is not JSON is the provider's to judge; a duplicate key or a
-    routing field is refused, for either could reach another model than the one pinned."""
+    """Whether the body has a readable top-level model.
+
+    Raises Fault for what is not JSON in spite of its content type, has duplicate keys or a routing field: a provider that
+    reads more into such a body than the gateway does could serve another model than the one pinned.
+    """
     route, dialect = life.route, life.dialect
     assert route is not None and dialect is not None
-    try:
-        envelope = dialect.read(route.operation, life.body)
-    except Fault as fault:
-        if fault.code in UNREADABLE:
-            return False
-        raise
+    if not life.body:
+        return False
+    envelope = dialect.read(route.operation, life.body)
     if not envelope.model:
         return False
     life.envelope = envelope
