@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 BINARY = shutil.which("redis-server") or ""
 
@@ -52,7 +53,7 @@ class RealRedis:
                 time.sleep(0.005)
         raise RuntimeError((self.directory / "log").read_text())
 
-    def __enter__(self) -> RealRedis:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
