@@ -5,6 +5,7 @@ Rule of the file: nothing heavy is imported before a verb needs it, so `trivet -
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,8 +13,9 @@ from cyclopts import App
 
 from gateway import __version__
 from gateway.cli import alias, check, config, demo, key, release, rollback, rollout, run, serve, show, status, store
-from gateway.cli.exits import Exit
+from gateway.cli.exits import Exit, exit_of
 from gateway.cli.reach import Failed
+from gateway.core.contract.fault import Fault
 
 EPILOGUE = (
     "Exit codes: 0 done, 1 refused or the answer is no, 2 usage or configuration, 3 unreachable, "
@@ -47,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     except Failed as failed:
         show.refuse(failed.message)
         return failed.code
+    except Fault as fault:
+        show.refuse(fault.message)
+        return exit_of(fault.status)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -54,4 +59,9 @@ def main(arguments: Sequence[str]) -> int:
         return Exit.OK
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.USAGE
+    except Exception as error:  # noqa: BLE001 - the outermost loop: a traceback could quote a secret
+        if os.environ.get("TRIVET_DEBUG"):
+            raise
+        show.refuse(f"unexpected {type(error).__name__}; TRIVET_DEBUG=1 shows where")
+        return Exit.BROKEN
     return int(code) if isinstance(code, int) else Exit.OK

@@ -18,6 +18,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from gateway.settings import secrecy
 from gateway.settings.model import Settings
 from gateway.store.embedded import EmbeddedError, EmbeddedServer
 from gateway.telemetry import log as logs
@@ -116,6 +117,7 @@ async def _serve(plan: Plan, announce: Callable[[Served], None]) -> None:
         house = House(plan, configured.read(plan.config))
     except configured.Refused as error:
         raise BadConfiguration(str(error)) from error
+    logs.configure(secrets=secrecy.secrets(house.settings))
     configured.remember(house.loaded.config, house.good)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         try:

@@ -1,0 +1,50 @@
+"""The least user is enough: a whole gateway works under it, and the server's ACL log stays empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from gateway.store.acl import COMMANDS, acl_line
+from tests.gateway_process import running
+from tests.provider import Provider
+from tests.store.servers import RealRedis
+
+BODY = {"model": "support", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_gateway_works_under_the_least_user(tmp_path: Path) -> None:
+    """Binding, journal, promotion, rollback, lists and `trivet store` need nothing that the printed line does not give."""
+    with RealRedis(tmp_path / "redis") as server:
+        assert b"OK" in server.ask(acl_line("trivet", "trivet", "p4ssw0rd-of-the-test"))
+        url = f"redis://trivet:p4ssw0rd-of-the-test@127.0.0.1:{server.port}/0"
+        aliases = {"support": {"first_release": {"model": "openai/gpt-4o-2024-08-06"}}}
+        keys = ["k" * 40]
+        with (
+            Provider() as provider,
+            running({"openai": provider.url}, aliases=aliases, store={"redis": url}, stamp_keys=keys) as gateway,
+        ):
+            for _ in range(2):
+                sent = httpx.post(gateway.base + "/v1/chat/completions", json=BODY, headers={"x-trivet-run": "r"})
+                assert sent.status_code == 200, sent.text
+            assert sent.headers["x-trivet-bound"] == "resumed"
+            new = gateway.json("release", "create", "--model", "openai/gpt-4o-2024-11-20")["id"]
+            gateway.cli("rollout", "promote", "support", "--release", new, "--reason", "t", "--override", "me")
+            gateway.cli("rollback", "support", "--reason", "t")
+            gateway.cli("release", "block", new, "--reason", "t", "--yes")
+            gateway.cli("run", "list")
+            gateway.cli("run", "show", "r")
+            gateway.cli("run", "restart", "r")
+            assert gateway.json("store")["safe"] is True
+            assert "p4ssw0rd" not in gateway.log
+        assert server.ask("ACL LOG").strip() == b"*0"
+
+
+def test_line_names_no_wide_category() -> None:
+    """No category and no server command: the user can neither read other keys nor empty the server."""
+    line = acl_line("app", "shop")
+    assert "~shop:*" in line
+    assert "&shop:*" in line
+    assert "@" not in line.partition(">")[2]
+    assert not {"flushall", "flushdb", "keys", "scan", "shutdown", "config|set"} & set(COMMANDS)
