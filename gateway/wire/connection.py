@@ -7,6 +7,8 @@ A client that closes, even only its own direction, is gone: its flow is interrup
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LINGER_SECONDS = 2.0
 """How long bytes are read and dropped after a refusal, so that the client can read it before a reset reaches it."""
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -208,6 +211,9 @@ class Connection(asyncio.Protocol):
         """Close an answer that is not whole."""
         if reset:
             self._closing = True
+            endpoint = self._transport.get_extra_info("socket")
+            if endpoint is not None:  # closing with no time to linger sends a reset
+                endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
         else:
             self.close(linger=linger)

@@ -72,9 +72,7 @@ async def serving(
 
     async def echo(incoming: Incoming) -> None:
         body = await incoming.body(1 << 20)
-        asked.append(
-            Asked(incoming.method, incoming.path, incoming.query, incoming.headers, incoming.fields, body)
-        )
+        asked.append(Asked(incoming.method, incoming.path, incoming.query, incoming.headers, incoming.fields, body))
         incoming.start(200, b"", 2)
         incoming.send(b"ok")
         incoming.finish()

@@ -19,7 +19,11 @@ def decode(*pieces: bytes) -> tuple[bytes, bool, bytes]:
     return out, False, b""
 
 
-@given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.lists(st.integers(0, 400), max_size=8), st.binary(max_size=9))
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), max_size=6),
+    st.lists(st.integers(0, 400), max_size=8),
+    st.binary(max_size=9),
+)
 def test_any_split_gives_the_same_body(parts: list[bytes], cuts: list[int], rest: bytes) -> None:
     """However the bytes arrive, body and what follows it are the same."""
     data = b"".join(b"%x;a=b\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\nX-T: v\r\n\r\n" + rest

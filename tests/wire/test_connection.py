@@ -41,7 +41,9 @@ def test_a19_pipelined_requests(loop: str, size: int) -> None:
         async with serving(handler) as stage:
             got = await exchange(stage.port, *(data[n : n + size] for n in range(0, len(data), size)))
             bodies = [a[2] for a in answers(got, *["POST"] * 41)]
-            assert [b.split(b"x")[0].removesuffix(b"ab") for b in bodies] == [b"/%d" % n for n in range(40)] + [b"/last"]
+            assert [b.split(b"x")[0].removesuffix(b"ab") for b in bodies] == [b"/%d" % n for n in range(40)] + [
+                b"/last"
+            ]
             assert bodies[9] == b"/9" + b"x" * 9
             assert bodies[12] == b"/12ab"
             assert stage.counters.requests == 41
@@ -109,7 +111,11 @@ def test_a19_expect_continue() -> None:
         ((), "head", None),
         ((b"GET /x HT",), "head", None),
         ((b"GET /x HTTP/1.1\r\nHost: h\r\n",), "head", None),
-        ((b"GET", b" /x HT", b"TP/1.1\r\nHo", b"st: h\r\n", b"A: b\r\n", b"B: c\r\n", b"D: e\r\n", b"F: g\r\n"), "head", None),
+        (
+            (b"GET", b" /x HT", b"TP/1.1\r\nHo", b"st: h\r\n", b"A: b\r\n", b"B: c\r\n", b"D: e\r\n", b"F: g\r\n"),
+            "head",
+            None,
+        ),
         ((b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab",), "body", 408),
         ((b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n", *[b"a"] * 12), "body", 408),
         ((b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",), "body", 408),

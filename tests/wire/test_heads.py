@@ -20,8 +20,18 @@ def case(name: str, data: bytes, status: int, reason: str) -> object:
 
 
 FRAMING = [
-    case("a1_length_then_coding", OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "framing"),
-    case("a1_coding_then_length", OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400, "framing"),
+    case(
+        "a1_length_then_coding",
+        OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "framing",
+    ),
+    case(
+        "a1_coding_then_length",
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        400,
+        "framing",
+    ),
     *(
         case(f"a2_{name}", OK + b"".join(b"Content-Length: %b\r\n" % v for v in values) + b"\r\nab", 400, "framing")
         for name, values in {
@@ -122,8 +132,15 @@ ABUSED = (
 )  # fmt: skip
 PATHS = [
     *(
-        case(f"a9_{slot}_{number}", b"GET %b HTTP/1.1\r\nHost: own.test\r\n\r\n" % path.replace(b"*", part), 400, "path")
-        for slot, path in (("first", b"/*/x"), ("middle", b"/v1/*/y"), ("last", b"/v1/*"), ("absolute", b"http://own.test/v1/*"))
+        case(
+            f"a9_{slot}_{number}", b"GET %b HTTP/1.1\r\nHost: own.test\r\n\r\n" % path.replace(b"*", part), 400, "path"
+        )
+        for slot, path in (
+            ("first", b"/*/x"),
+            ("middle", b"/v1/*/y"),
+            ("last", b"/v1/*"),
+            ("absolute", b"http://own.test/v1/*"),
+        )
         for number, part in enumerate(ABUSED)
     ),
     case("a9_double", b"GET //h/x HTTP/1.1\r\nHost: own.test\r\n\r\n", 400, "path"),
@@ -163,7 +180,9 @@ SIZES = [
     case("a12_header_endless", OK + b"X: %b" % (b"a" * 9000), 431, "header_size"),
     case("a12_line_endless", b"GET /%b" % (b"a" * 9000), 431, "header_size"),
     case("a12_headers", OK + b"".join(b"X-%d: a\r\n" % n for n in range(200)) + b"\r\n", 431, "header_size"),
-    case("a12_total", OK + b"".join(b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(80)) + b"\r\n", 431, "header_size"),
+    case(
+        "a12_total", OK + b"".join(b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(80)) + b"\r\n", 431, "header_size"
+    ),
     case("a12_total_endless", OK + b"".join(b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(80)), 431, "header_size"),
 ]
 
@@ -258,7 +277,11 @@ def test_a8_own_absolute_form() -> None:
 
     async def main() -> None:
         async with serving() as stage:
-            for target in (b"http://own.test/v1/x?a=b", b"HTTP://OWN.test:8080/v1/x?a=b", b"http://own.test:99/v1/x?a=b"):
+            for target in (
+                b"http://own.test/v1/x?a=b",
+                b"HTTP://OWN.test:8080/v1/x?a=b",
+                b"http://own.test:99/v1/x?a=b",
+            ):
                 got = await exchange(stage.port, b"GET %b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % target)
                 assert answers(got)[0][0] == 200
                 assert (stage.asked[-1].path, stage.asked[-1].query) == ("/v1/x", "a=b")
@@ -340,7 +363,9 @@ def test_empty_line_before_a_request() -> None:
     async def main() -> None:
         async with serving() as stage:
             reader, writer = await connect(stage.port)
-            writer.write(b"\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            )
             assert [a[0] for a in answers(await reader.read(), "GET", "GET")] == [200, 200]
             await closed(writer)
             await asyncio.sleep(0)
