@@ -1,0 +1,1 @@
+"""The bench itself: its arithmetic and its C programs."""
