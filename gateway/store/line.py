@@ -86,6 +86,32 @@ class _Future:
             self.future.exception()
 
 
+class _Subscription(_Future):
+    """Takes the answer of the PING behind a SUBSCRIBE. RESP3 answers SUBSCRIBE with a push, so only a refusal comes in order:
+
+    then it comes in PING's place, and PING's own answer is still to come.
+    """
+
+    __slots__ = ("_line", "_refused")
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line._loop)
+        self._line = line
+        self._refused = False
+
+    def done(self, value: Any) -> None:
+        del value
+        super().done(not self._refused)
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, LineError) and error.kind in {"noperm", "err"} and not self._refused:
+            self._refused = True
+            self._line._sinks.appendleft(self)
+            self._line._sent += 1
+        else:
+            super().fail(error)
+
+
 class _Protocol(asyncio.Protocol):
     """Bytes of one connection; knows its line and nothing else."""
 
@@ -111,7 +137,7 @@ class Line:
         self.breaker = Breaker()
         self.on_up: Callable[[], None] = _nothing
         self.on_down: Callable[[], None] = _nothing
-        self.on_push: Callable[[bytes], None] = _ignore
+        self.on_push: Callable[[bytes], None] = _nothing
         self.subscribed = False
         self._finder = finder
         self._counters = counters
@@ -209,17 +235,12 @@ class Line:
         commands.extend(pack("SCRIPT", "LOAD", text) for text in options.scripts)
         await asyncio.gather(*[self._ask(command) for command in commands])
         self.subscribed = False
-        if modern and options.channel:
-            # RESP3 answers SUBSCRIBE with a push, so only a refusal arrives in order; the PING behind it tells them apart.
-            self._transport_write(pack("SUBSCRIBE", options.channel))
-            try:
-                await self._ask(pack("PING"))
-                self.subscribed = True
-            except LineError as error:
-                if error.kind not in {"noperm", "err"}:
-                    raise
-                # The refusal answered PING's place; PING's own answer is still to come.
-                await self._answer()
+        if modern and options.channel and self._transport is not None:
+            sink = _Subscription(self)
+            self._transport.write(pack("SUBSCRIBE", options.channel) + pack("PING"))
+            self._sinks.append(sink)
+            self._sent += 1
+            self.subscribed = await sink.future
 
     async def _probe(self) -> None:
         self.breaker.probing()
@@ -289,10 +310,6 @@ class Line:
             self._sinks.append(sink)
             self._sent += 1
         return sink.future
-
-    def _transport_write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -440,10 +457,5 @@ def _seen(answer: asyncio.Future[Any]) -> None:
         answer.exception()
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Default of the hooks."""
-
-
-def _ignore(message: bytes) -> None:
-    """Default of `on_push`."""
-    del message
