@@ -107,13 +107,17 @@ def read_file(text: str) -> PointerFile:
         raise _unfit(str(error)) from error
     if file.v != 1:
         raise _unfit(f"format v: {file.v} is not known to this version")
+    _check_lanes(file)
+    return file
+
+
+def _check_lanes(file: PointerFile) -> None:
     for name, want in file.aliases.items():
         unfit = [lane for lane in want.lanes if not LANE.fullmatch(lane)]
         if unfit or not want.lanes:
             raise _unfit(
                 f"alias {name}: lanes are written *, tenant:NAME or segment:NAME" + f", not {unfit}" * bool(unfit)
             )
-    return file
 
 
 async def apply(
@@ -131,6 +135,7 @@ async def apply(
     one write of its own. Raises Fault as promote does, 409 `pointer_moved` for a file older than the store.
     """
     permission = Permission(checked_reason(reason), override, attested)
+    _check_lanes(file)
     moves: list[tuple[AliasState, AliasState, tuple[str, ...], str]] = []
     for name, want in file.aliases.items():
         state = await desk.alias(name)

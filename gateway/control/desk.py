@@ -18,6 +18,8 @@ from gateway.core.pinning.table import PinTable
 from gateway.settings.model import Settings
 from gateway.store import aliases, releases
 from gateway.store.client import Store
+from gateway.store.local import DiskCopyError, in_force
+from gateway.store.records import PointerFile
 
 REASON_CHARACTERS = 1000
 ACTOR_CHARACTERS = 128
@@ -68,6 +70,13 @@ class Desk:
             raise releases.unknown(release)
         return found
 
+    def remembered(self) -> PointerFile | None:
+        """The pointers this host remembers, overrides laid over; None for none. Raises Fault `copy_unreadable`."""
+        try:
+            return in_force(self.settings.store.data_dir)
+        except DiskCopyError as error:
+            raise unreadable(error) from error
+
     def stakes(self, state: AliasState) -> Stakes:
         """The alias's stakes: the configuration's while it declares the alias, else what the store has."""
         declared = self.settings.aliases.get(state.name)
@@ -87,6 +96,11 @@ class Desk:
         """What the pinning table says of a model at a configured provider."""
         provider = self.settings.providers[snapshot.provider]
         return classify(self.pins, vendor_of(snapshot.provider, provider.base_url, provider.vendor), snapshot.model)
+
+
+def unreadable(error: DiskCopyError) -> Fault:
+    """A pointer file of this host is broken; live workers write a new copy while the store answers."""
+    return Fault(Kind.CONFLICT, "copy_unreadable", f"{error}. Live workers write it anew from the store, or remove it.")
 
 
 def checked_reason(reason: str) -> str:

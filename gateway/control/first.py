@@ -19,7 +19,6 @@ from gateway.core.contract.release import Params
 from gateway.settings.model import AliasSettings, LegSettings
 from gateway.store import aliases
 from gateway.store.aliases import PointerMoved
-from gateway.store.local import in_force
 from gateway.store.recovery import identify, identity, loss, overruled
 
 
@@ -28,8 +27,9 @@ async def seed(desk: Desk, base: Path) -> list[Seeded]:
 
     Running it again, or on two hosts at once, is harmless: the first writer wins. Raises Fault `bad_release` or
     `unpinned_model` with the alias's name in front when a first release cannot be made; aliases before it are seeded then.
+    Raises `copy_unreadable` while this host's copy cannot be read: it may remember what the store forgot.
     """
-    copy = in_force(desk.settings.store.data_dir)
+    copy = desk.remembered()
     lost = await loss(desk.store, copy)
     if lost:
         why = f"the store is lost: {lost}; see `trivet store`"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.control.desk import Desk, checked_reason
+from gateway.control.desk import Desk, checked_reason, unreadable
 from gateway.control.moves import unchanged
 from gateway.control.rollback import Order, mentioned, planned
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement, HistoryEntry, Moved
 from gateway.store import aliases, releases
-from gateway.store.local import DiskCopyError, in_force, override, pending, read_override, settle
+from gateway.store.local import DiskCopyError, override, pending, read_override, settle
 from gateway.store.records import PointerFile
+from gateway.store.recovery import identity, overruled
 
 NOT_HEARD = "workers of this host read the override within 250 ms; while the store is dead they cannot say so"
 
@@ -31,7 +32,7 @@ async def rollback_here(desk: Desk, alias: str, reason: str, *, lane: str = "", 
     if await _answers(desk):
         message = "the store answers, so roll back there, without --local: all hosts would follow"
         raise Fault(Kind.CONFLICT, "store_answers", message)
-    file = _file(desk)
+    file = desk.remembered() or PointerFile()
     state = file.aliases.get(alias)
     if state is None:
         listed = ", ".join(sorted(file.aliases)) or "nothing"
@@ -48,7 +49,7 @@ async def rollback_here(desk: Desk, alias: str, reason: str, *, lane: str = "", 
         after=after,
     )
     kept = {name: file.releases[name] for name in mentioned(after) if name in file.releases}
-    override(desk.settings.store.data_dir, after, kept, entry)
+    override(desk.settings.store.data_dir, PointerFile(file.instance, 0, {alias: after}, kept), entry)
     return Moved(
         alias=alias,
         action="rollback",
@@ -72,11 +73,22 @@ async def reconcile(desk: Desk) -> list[str]:
     alias (`store_lost`) is left alone. Raises Fault when the store cannot be used; the overrides then stay.
     """
     data_dir = desk.settings.store.data_dir
-    file = read_override(data_dir)
+    try:
+        file = read_override(data_dir)
+    except DiskCopyError as error:
+        raise unreadable(error) from error
     if file is None:
         return []
     told: list[str] = []
     settled: dict[str, int] = {}
+    known = await identity(desk.store)
+    if file.instance and known.instance != file.instance:
+        if not overruled(known, file):
+            return [
+                "the store is not the one the override was made for; it stays until `trivet store restore` or `bootstrap`"
+            ]
+        settle(data_dir, {name: state.version for name, state in file.aliases.items()})
+        return [f"alias {name}: its override was made for a former store and is dropped" for name in file.aliases]
     for name, state in file.aliases.items():
         stored = await aliases.get(desk.store, name)
         if stored is None:
@@ -117,10 +129,3 @@ async def _answers(desk: Desk) -> bool:
     except Fault:
         return False
     return True
-
-
-def _file(desk: Desk) -> PointerFile:
-    try:
-        return in_force(desk.settings.store.data_dir) or PointerFile()
-    except DiskCopyError as error:
-        raise Fault(Kind.CONFLICT, "copy_unreadable", str(error)) from error

@@ -7,7 +7,6 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Recovered
 from gateway.core.contract.release import Release
 from gateway.store import recovery, releases
-from gateway.store.local import DiskCopyError, in_force
 from gateway.store.records import PointerFile
 
 
@@ -17,7 +16,7 @@ async def restore(desk: Desk, reason: str) -> Recovered:
     Raises Fault `no_copy` when this host remembers nothing.
     """
     why = checked_reason(reason)
-    copy = _copy(desk)
+    copy = desk.remembered()
     if copy is None or not copy.aliases:
         message = f"there is no copy of pointers in {desk.settings.store.data_dir}; restore on a host that served, or bootstrap"
         raise Fault(Kind.CONFLICT, "no_copy", message)
@@ -38,17 +37,10 @@ async def bootstrap(desk: Desk, reason: str) -> Recovered:
     Runs that are bound keep their stamps, by ticket and host log.
     """
     why = checked_reason(reason)
-    copy = _copy(desk)
+    copy = desk.remembered()
     known = await recovery.bootstrap(desk.store, copy, desk.entry("bootstrap", why))
     given_up = tuple(sorted(copy.aliases)) if copy is not None else ()
     return Recovered(action="bootstrap", instance=known.instance, aliases=given_up, releases=0, warnings=())
-
-
-def _copy(desk: Desk) -> PointerFile | None:
-    try:
-        return in_force(desk.settings.store.data_dir)
-    except DiskCopyError as error:
-        raise Fault(Kind.CONFLICT, "copy_unreadable", str(error)) from error
 
 
 async def _without_artifacts(desk: Desk, copy: PointerFile) -> list[str]:

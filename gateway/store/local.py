@@ -13,9 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import HistoryEntry
-from gateway.core.contract.release import Release
 from gateway.store.records import PointerFile
 
 COPY = "pointers.json"
@@ -52,13 +50,18 @@ def in_force(data_dir: str | Path) -> PointerFile | None:
     return msgspec.structs.replace(copy, aliases=aliases, releases={**copy.releases, **override.releases})
 
 
-def override(data_dir: str | Path, state: AliasState, releases: Mapping[str, Release], entry: HistoryEntry) -> None:
-    """Put a state in force on this host, on disk before this returns. Other aliases of the override stay."""
+def override(data_dir: str | Path, wanted: PointerFile, entry: HistoryEntry) -> None:
+    """Put the states of `wanted` in force on this host, on disk before this returns. Other aliases of the override stay.
+
+    `wanted.instance` is the store that the states are for: another one never takes them over.
+    """
     directory = Path(data_dir)
     with _locked(directory):
-        file = read_override(directory) or PointerFile()
-        file.aliases[state.name] = state
-        file.releases.update(releases)
+        file = read_override(directory)
+        if file is None or file.instance != wanted.instance:
+            file = PointerFile(wanted.instance)
+        file.aliases.update(wanted.aliases)
+        file.releases.update(wanted.releases)
         with (directory / JOURNAL).open("ab") as journal:
             journal.write(msgspec.json.encode(entry) + b"\n")
             journal.flush()

@@ -9,6 +9,7 @@ import pytest
 from gateway.control.desk import Desk
 from gateway.control.local import reconcile, rollback_here
 from gateway.control.promote import promote
+from gateway.control.recovery import bootstrap
 from gateway.control.rollback import rollback
 from gateway.control.status import status
 from gateway.core.contract.fault import Fault
@@ -92,3 +93,19 @@ async def test_unknown_alias_or_no_copy(desk: Desk, package_redis: RealRedis) ->
         await rollback_here(desk, "agent", "bad")
     assert "pointers.json" in caught.value.message
     package_redis.start()
+
+
+async def test_override_of_a_former_store(desk: Desk, package_redis: RealRedis, placed: Place) -> None:
+    """A store that is lost takes no override over; one that was bootstrapped drops it."""
+    await placed("agent", {"*": "BA"})
+    await copied(desk)
+    package_redis.kill()
+    await rollback_here(desk, "agent", "bad")
+    package_redis.start()
+    package_redis.ask("FLUSHALL")
+    assert "not the one" in (await reconcile(desk))[0]
+    assert read_override(desk.settings.store.data_dir) is not None
+    await bootstrap(desk, "afresh")
+    assert "former store" in (await reconcile(desk))[0]
+    assert read_override(desk.settings.store.data_dir) is None
+    assert await aliases.get(desk.store, "agent") is None

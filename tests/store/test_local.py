@@ -29,6 +29,11 @@ def state(name: str, version: int) -> AliasState:
     return AliasState(name, version, {"*": Lane(f"rel_{version}")})
 
 
+def wanted(name: str, version: int, instance: str = "i") -> PointerFile:
+    """An override of one alias."""
+    return PointerFile(instance, 0, {name: state(name, version)})
+
+
 def entry(after: AliasState) -> HistoryEntry:
     """A history entry that leads there."""
     return HistoryEntry(
@@ -41,8 +46,8 @@ def test_newer_override_is_in_force(tmp_path: Path) -> None:
     assert in_force(tmp_path) is None
     copy = PointerFile("i", 1, {"a": state("a", 5), "b": state("b", 5)})
     (tmp_path / "pointers.json").write_bytes(msgspec.json.encode(copy))
-    override(tmp_path, state("a", 6), {}, entry(state("a", 6)))
-    override(tmp_path, state("b", 4), {}, entry(state("b", 4)))
+    override(tmp_path, wanted("a", 6), entry(state("a", 6)))
+    override(tmp_path, wanted("b", 4), entry(state("b", 4)))
     file = in_force(tmp_path)
     assert file is not None
     assert {name: s.version for name, s in file.aliases.items()} == {"a": 6, "b": 5}
@@ -54,7 +59,7 @@ def test_newer_override_is_in_force(tmp_path: Path) -> None:
 def test_settled_ones_go_and_later_ones_stay(tmp_path: Path) -> None:
     """What the store has overtaken is taken out; an override that came meanwhile stays; the last one removes the files."""
     for s in (state("a", 2), state("b", 2), state("b", 3)):
-        override(tmp_path, s, {}, entry(s))
+        override(tmp_path, wanted(s.name, s.version), entry(s))
     settle(tmp_path, {"a": 2, "b": 2})
     left = read_override(tmp_path)
     assert left is not None
@@ -70,7 +75,7 @@ def test_broken_files(tmp_path: Path) -> None:
     (tmp_path / "pointers.json").write_text("{broken")
     with pytest.raises(DiskCopyError, match=r"pointers\.json"):
         read_copy(tmp_path)
-    override(tmp_path, state("a", 2), {}, entry(state("a", 2)))
+    override(tmp_path, wanted("a", 2), entry(state("a", 2)))
     with (tmp_path / JOURNAL).open("ab") as journal:
         journal.write(b'{"at_ms":1,"actor":"bo')
     assert [e.version for e in pending(tmp_path)] == [2]
@@ -78,7 +83,7 @@ def test_broken_files(tmp_path: Path) -> None:
 
 def _write(directory: str, name: str) -> None:
     for version in range(1, 11):
-        override(directory, state(name, version), {}, entry(state(name, version)))
+        override(directory, wanted(name, version), entry(state(name, version)))
 
 
 def test_two_operators_on_one_host(tmp_path: Path) -> None:
@@ -94,3 +99,12 @@ def test_two_operators_on_one_host(tmp_path: Path) -> None:
     assert file is not None
     assert {name: s.version for name, s in file.aliases.items()} == {"a": 10, "b": 10}
     assert len(pending(tmp_path)) == 20
+
+
+def test_override_for_another_store_replaces_the_former(tmp_path: Path) -> None:
+    """Overrides of two stores are never in one file."""
+    override(tmp_path, wanted("a", 9, "old"), entry(state("a", 9)))
+    override(tmp_path, wanted("b", 1, "new"), entry(state("b", 1)))
+    file = read_override(tmp_path)
+    assert file is not None
+    assert (file.instance, set(file.aliases)) == ("new", {"b"})
