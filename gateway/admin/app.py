@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,17 +121,18 @@ def _health(app: web.Application, backstage: Backstage) -> None:
 def _handler(backstage: Backstage, operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         actor = _actor(backstage, request, operation.name)
-        ask: msgspec.Struct | None = None
+        about: Mapping[str, object] = {name: request.match_info[name] for name in operation.in_path()}
         try:
             actor.need(operation.right)
             ask = await _read(operation, request)
+            about = msgspec.to_builtins(ask)
             record = await operation.run(await backstage.visit(actor), ask)
         except Fault as fault:
             if operation.changes or fault.status in (401, 403):
-                backstage.audit.write(actor.name, operation.name, ask, fault.code)
+                backstage.audit.write(actor.name, operation.name, about, fault.code)
             raise
         if operation.changes:
-            backstage.audit.write(actor.name, operation.name, ask, "done")
+            backstage.audit.write(actor.name, operation.name, about, "done")
         return _json(msgspec.json.encode(record))
 
     return handle
@@ -141,7 +142,7 @@ def _actor(backstage: Backstage, request: web.Request, action: str) -> Actor:
     try:
         return identify(backstage.admin(), request.headers)
     except Fault as fault:
-        backstage.audit.write("", action, None, fault.code)
+        backstage.audit.write("", action, {}, fault.code)
         raise
 
 

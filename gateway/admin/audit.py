@@ -6,7 +6,7 @@ as well, for ever, with the same actor.
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Mapping
 
 from gateway.telemetry.log import Log
 
@@ -29,16 +29,13 @@ class Audit:
         """Refused for want of a token or a right."""
         self.failed = 0
 
-    def write(self, actor: str, action: str, ask: msgspec.Struct | None, result: str) -> None:
-        """One line. `result` is `done` or the code of the fault."""
+    def write(self, actor: str, action: str, about: Mapping[str, object], result: str) -> None:
+        """One line. `about` are members of the request, `result` is `done` or the code of the fault."""
         self.written += 1
         if result in ("invalid_admin_token", "right_missing", "foreign_host", "foreign_origin"):
             self.denied += 1
-        about: dict[str, object] = {}
-        if ask is not None:
-            members = msgspec.to_builtins(ask)
-            about = {k: _short(members[k]) for k in KEPT if members.get(k)}
-        log.info("admin action", actor=actor or "unknown", action=action, result=result, **about)
+        kept = {name: _short(about[name]) for name in KEPT if about.get(name)}
+        log.info("admin action", actor=actor or "unknown", action=action, result=result, **kept)
 
 
 def _short(value: object) -> object:
