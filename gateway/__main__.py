@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import sys
 
-PROCESS = "__process__"
-"""First argument of a process that a supervisor starts."""
+from gateway import PROCESS
 
 
 def main() -> int:
     """Run the command line, or the process that a supervisor asked for; returns the exit code."""
     arguments = sys.argv[1:]
     if arguments[:1] == [PROCESS]:
-        from gateway.wiring.process import start
+        from gateway.wiring.process import start  # noqa: PLC0415 - see above
 
         return start(arguments[1:])
-    from gateway.cli.app import main as command_line
+    from gateway.cli.app import main as command_line  # noqa: PLC0415 - see above
 
     return command_line(arguments)
 

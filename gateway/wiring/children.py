@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 from anyio.abc import Process
 
-from gateway.__main__ import PROCESS
+from gateway import PROCESS
 from gateway.telemetry.log import Log
 from gateway.wiring.process import Assignment
 
