@@ -6,6 +6,7 @@ higher version wins, and the history tells of both.
 
 from __future__ import annotations
 
+import anyio
 import msgspec
 
 from gateway.control.desk import Desk, checked_reason, unreadable
@@ -14,12 +15,16 @@ from gateway.control.rollback import Order, mentioned, planned
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement, HistoryEntry, Moved
-from gateway.store import aliases, releases
+from gateway.store import aliases, releases, workers
 from gateway.store.local import DiskCopyError, override, pending, read_override, settle
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identity, overruled
 
 NOT_HEARD = "workers of this host read the override within 250 ms; while the store is dead they cannot say so"
+
+NOT_TAKEN = "not taken over"
+LEAVE_SECONDS = 1.0
+"""How long one round waits for workers to leave an override that the store has overtaken."""
 
 
 async def rollback_here(desk: Desk, alias: str, reason: str, *, lane: str = "", to: str = "") -> Moved:
@@ -95,8 +100,12 @@ async def reconcile(desk: Desk) -> list[str]:
             told.append(f"alias {name}: the store does not know it; its override stays")
             continue
         entries = [entry for entry in pending(data_dir) if entry.after is not None and entry.after.name == name]
-        told.append(await _settle_one(desk, file, stored, state, entries))
-        settled[name] = state.version
+        if entries and await _taken_over(desk, entries[-1]):
+            told.append(f"alias {name}: the override of this host is in the store, version {state.version}")
+        else:
+            told.append(await _settle_one(desk, file, stored, state, entries))
+        if await _left(desk, name):
+            settled[name] = state.version
     settle(data_dir, settled)
     return told
 
@@ -112,8 +121,26 @@ async def _settle_one(
     epoch = max(state.epoch, stored.epoch)
     if await aliases.lift(desk.store, stored, msgspec.structs.replace(state, epoch=epoch), last):
         return f"alias {state.name}: the override of this host is in the store now, version {state.version}"
-    await _note_once(desk, last, f"not taken over: the store was at version {stored.version} already")
+    await _note_once(desk, last, f"{NOT_TAKEN}: the store was at version {stored.version} already")
     return f"alias {state.name}: the store is at version {stored.version}, newer than the override, which is dropped"
+
+
+async def _taken_over(desk: Desk, entry: HistoryEntry) -> bool:
+    """Whether this override is in the store's history as a write: an earlier round lifted it."""
+    assert entry.after is not None
+    known = await aliases.history(desk.store, entry.after.name, 50)
+    return any(one.operation == entry.operation and not one.note.startswith(NOT_TAKEN) for one in known)
+
+
+async def _left(desk: Desk, alias: str) -> bool:
+    """Whether no worker needs the override any more: taking it away sooner would show them the older state for a moment."""
+    with anyio.move_on_after(LEAVE_SECONDS):
+        while True:
+            now, found = await workers.beats(desk.store)
+            if not any(alias in beat.local for beat in found.values() if workers.alive(now, beat)):
+                return True
+            await anyio.sleep(0.02)
+    return False
 
 
 async def _note_once(desk: Desk, entry: HistoryEntry, note: str) -> None:

@@ -70,6 +70,8 @@ async def finished(desk: Desk, move: Move, timeout: float = FOLLOW_SECONDS) -> M
     name, version = move.after.name, move.after.version
     heard = await acknowledged(desk.store, name, version, timeout, since=move.begun)
     silent = (f"silent: {', '.join(heard.silent)}; they may still bind by an older version",) if heard.silent else ()
+    if not heard.milliseconds and not heard.silent:
+        silent = ("no live worker has a heartbeat in the store: nobody said that it follows",)
     return Moved(
         alias=name,
         action=move.action,

@@ -42,7 +42,7 @@ async def listed(store: Store, versions: Mapping[str, int]) -> list[WorkerBeat]:
         WorkerBeat(
             worker=worker,
             at_ms=beat.at_ms,
-            alive=_alive(now, beat),
+            alive=alive(now, beat),
             versions=beat.versions,
             behind=sum(beat.versions.get(alias, 0) < version for alias, version in versions.items()),
         )
@@ -71,7 +71,7 @@ async def acknowledged(
         for worker, beat in found.items():
             if beat.versions.get(alias, 0) >= version:
                 followed.setdefault(worker, round(at, 1))
-        waited_for = [w for w, beat in found.items() if w not in followed and _alive(now, beat)]
+        waited_for = [w for w, beat in found.items() if w not in followed and alive(now, beat)]
         if (now and not waited_for) or at > timeout * 1000:
             break
         await anyio.sleep(POLL_SECONDS)
@@ -93,7 +93,8 @@ async def sweep(store: Store) -> int:
     return len(gone)
 
 
-def _alive(now: int, beat: Beat) -> bool:
+def alive(now: int, beat: Beat) -> bool:
+    """Whether a worker gave a sign of life within ALIVE_SECONDS of the store's clock."""
     return now - beat.at_ms < ALIVE_SECONDS * 1000
 
 
