@@ -234,23 +234,32 @@ class HostLog:
     async def find(self, key: int, *, deep: bool = True) -> list[Found]:
         """Every record under a key, in the host's order (a flow); unless `deep`, only from where the log was said to begin.
 
-        Raises LogFailed `slow` when the index takes too long.
+        Raises LogFailed: `slow` when the index takes too long, `io` when the log cannot be read.
         """
         if deep and not self._deep and not self._reading:
             self.begin(0, 0)
-        index = self._index
-        if not self._reading and index.reader.behind() <= INLINE_BYTES:
-            while index.advance():
-                pass
-            self._counters.log_bad = index.reader.bad
-        else:
-            wait: Wait[None] = Wait()
-            self._finders.append(wait)
-            self.read_ahead()
-            await wait
-            if deep and not self._deep:
-                return await self.find(key, deep=True)
-        return self._index.find(key)
+        try:
+            if not self._caught_up():
+                wait: Wait[None] = Wait()
+                self._finders.append(wait)
+                self.read_ahead()
+                await wait
+                if deep and not self._deep:
+                    return await self.find(key, deep=True)
+            return self._index.find(key)
+        except OSError:
+            self._counters.log_error("unreadable")
+            raise LogFailed("io") from None
+
+    def _caught_up(self) -> bool:
+        """Read the end of the log into the index, if that is little enough to do on the spot."""
+        reader = self._index.reader
+        if self._reading or reader.behind() > INLINE_BYTES:
+            return False
+        while self._index.advance():
+            pass
+        self._counters.log_bad = reader.bad
+        return True
 
     def read_ahead(self) -> None:
         """Begin to read the log into the index in a thread."""

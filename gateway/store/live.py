@@ -50,8 +50,8 @@ from gateway.wire.flow import Wait
 STAMP_SECONDS = 0.1
 """Longest wait for the store before a request is bound without it."""
 BULK_SECONDS = 0.5
-START_SECONDS = 1.5
-"""How long a start waits for the store before it goes on with the disk copy."""
+START_SECONDS = (1.0, 0.3)
+"""How long a start waits for the store's word: without and with pointers this host remembers."""
 RECORD_ENTRIES = 1000
 
 __all__ = ["BindRequest", "Bound", "Linked", "LiveStore", "RunRecord"]
@@ -128,7 +128,7 @@ class LiveStore:
         self._bulk_line.start()
         self._feed.start()
         try:
-            await asyncio.wait_for(self._feed.first.wait(), START_SECONDS)
+            await asyncio.wait_for(self._feed.first.wait(), START_SECONDS[self.pointers.known])
         except TimeoutError:
             # Known pointers serve; without any, `pointers.known` says so.
             return

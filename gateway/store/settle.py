@@ -66,13 +66,16 @@ class Settler:
         start = (point.segment, point.offset)
         self._marks = Marks(start)
         self._log.begin(*start)
-        numbers = segments(directory)
-        if numbers:
-            newest = path_of(directory, numbers[-1]).stat().st_mtime_ns // 1_000_000
-            self._lost_ms = min(newest, self.about[1]())
-        else:
-            self._binder.unsettled = False
-            self._lost_ms = self.about[1]()
+        self._lost_ms = self.about[1]()
+        try:
+            numbers = segments(directory)
+            if numbers:
+                newest = path_of(directory, numbers[-1]).stat().st_mtime_ns // 1_000_000
+                self._lost_ms = min(newest, self._lost_ms)
+            else:
+                self._binder.unsettled = False
+        except OSError:
+            self._counters.log_error("unreadable")
         self._task = asyncio.get_running_loop().create_task(self._run(), name="store-settle")
 
     async def close(self) -> None:

@@ -1,0 +1,88 @@
+"""Ids that an answer handed out lead back to their run, on every worker and after every fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core.contract.run import Source
+from gateway.store.links import Linked
+from gateway.wire.flow import run
+from tests.store.lives import KEYS, Command, bind, opened, settled, stamp, step, until
+from tests.store.servers import RealRedis
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_another_worker_finds_the_run(redis_server: RealRedis, tmp_path: Path) -> None:
+    """A request that lands on another worker, with any of the ids among unknown ones, finds the run."""
+    async with (
+        opened(redis_server.url, tmp_path / "1", "w1") as one,
+        opened(redis_server.url, tmp_path / "2", "w2") as two,
+    ):
+        await until(lambda: settled(one) and settled(two))
+        bound = await bind(one, stamp("r"))
+        one.link("t", ["call_1", "call_2"], bound.stamp)
+        await until(lambda: Command(redis_server)("EXISTS", KEYS.link("t", "call_2")))
+        assert await run(two.linked("t", ["unknown", "call_2"])) == Linked("r", "a")
+        assert await run(two.linked("other", ["call_2"])) is None, "another tenant's id is unknown"
+        assert await run(two.linked("t", [])) is None
+        assert two.counters.links_missed == 1
+        assert Command(redis_server)("PTTL", KEYS.link("t", "call_2")) > 0
+
+
+async def test_run_of_one_request_becomes_a_run(redis_server: RealRedis, tmp_path: Path) -> None:
+    """An answer with tool calls turns its run into a stored one: stamp, plan and step are there, and it is resumed."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        bound = await bind(live, stamp("n", "rel_1", source=Source.NONE))
+        live.link("t", ["call_1"], bound.stamp)
+        live.step(bound.stamp, step())
+        linked = await run(live.linked("t", ["call_1"]))
+        assert linked == Linked("n", "a")
+        resumed = await bind(live, stamp("n", "rel_2", source=Source.TOOL_CALL))
+        assert (resumed.new, resumed.stamp.release, resumed.step) == (False, "rel_1", 2)
+        tell = Command(redis_server)
+        await until(lambda: tell("XLEN", KEYS.journal("t", "n")) == 2)
+        record = await run(live.run_record("t", "n"))
+        assert record.stamps["a"].release == "rel_1"
+
+
+async def test_offline_links(tmp_path: Path, redis_server: RealRedis) -> None:
+    """Links made without the store are found on this host by another process, and reach the store when it is there."""
+    async with opened("redis://127.0.0.1:1", tmp_path) as live:
+        bound = await bind(live, stamp("n", "rel_1", source=Source.NONE))
+        live.link("t", ["call_1", "call_2"], bound.stamp)
+    async with opened("redis://127.0.0.1:1", tmp_path) as live:
+        assert await run(live.linked("t", ["call_2"])) == Linked("n", "a")
+        assert await run(live.linked("t", ["call_9"])) is None
+        assert live.counters.links_unknown == 1
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+    async with opened(redis_server.url, tmp_path / "other") as elsewhere:
+        await until(lambda: settled(elsewhere))
+        assert await run(elsewhere.linked("t", ["call_1"])) == Linked("n", "a")
+        resumed = await bind(elsewhere, stamp("n", "rel_2", source=Source.TOOL_CALL))
+        assert (resumed.new, resumed.stamp.release) == (False, "rel_1")
+
+
+async def test_flushed_scripts_cost_no_link(redis_server: RealRedis, tmp_path: Path) -> None:
+    """SCRIPT FLUSH just before a link does not lose the run behind it."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        tell = Command(redis_server)
+        tell("SCRIPT", "FLUSH")
+        live.link("t", ["call_1"], stamp("n", source=Source.NONE))
+        await until(lambda: tell("EXISTS", KEYS.run("t", "n")) and tell("EXISTS", KEYS.link("t", "call_1")))
+
+
+async def test_first_link_stands(redis_server: RealRedis, tmp_path: Path) -> None:
+    """F12: the same id linked again, by a resent answer or another run, still leads to the first run."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        live.link("t", ["call_1"], stamp("one"))
+        live.link("t", ["call_1"], stamp("two"))
+        tell = Command(redis_server)
+        await until(lambda: tell("EXISTS", KEYS.link("t", "call_1")))
+        assert b'"one"' in tell("GET", KEYS.link("t", "call_1"))
