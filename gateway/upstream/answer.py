@@ -52,7 +52,6 @@ _KIND_OF_STATUS = {status: kind for kind, status in STATUS.items() if status < 5
     504: Kind.TIMEOUT,
     529: Kind.OVERLOADED,
 }
-_PLAIN_SECONDS = range(LONGEST_WAIT + 1)
 
 
 class ErrorShape(Protocol):
@@ -107,10 +106,13 @@ async def settle(answer: Answer, shape: ErrorShape) -> Settled:
     headers: list[tuple[bytes, bytes]] = []
     replaced: set[bytes] = set()
     written = out.fields.get(b"retry-after")
-    if written is not None and written != _plain(wait):
-        replaced.add(b"retry-after")
-        if wait is not None:
-            headers.append((b"retry-after", _plain(wait)))
+    if written is not None:
+        seconds = _seconds(out.fields, answer.wall)
+        if seconds is None:
+            replaced.add(b"retry-after")
+        elif written != _plain(seconds):
+            replaced.add(b"retry-after")
+            headers.append((b"retry-after", _plain(seconds)))
     if b"retry-after-ms" in out.fields and _milliseconds(out.fields) is None:
         replaced.add(b"retry-after-ms")
     if quota or answer.attempts > 1:
@@ -126,8 +128,10 @@ def retry_after(fields: dict[bytes, bytes], wall: Callable[[], float] | None = N
     A date counts from the answer's own `date`, else from `wall`, the wall clock in seconds.
     """
     exact = _milliseconds(fields)
-    if exact is not None:
-        return exact
+    return exact if exact is not None else _seconds(fields, wall)
+
+
+def _seconds(fields: dict[bytes, bytes], wall: Callable[[], float] | None) -> float | None:
     value = fields.get(b"retry-after")
     if value is None:
         return None
@@ -163,9 +167,9 @@ def _until(text: str, fields: dict[bytes, bytes], wall: Callable[[], float] | No
     return max(0.0, then - now)
 
 
-def _plain(wait: float | None) -> bytes:
+def _plain(wait: float) -> bytes:
     """`retry-after` as every client reads it: whole seconds, rounded up."""
-    return b"" if wait is None else b"%d" % math.ceil(wait)
+    return b"%d" % math.ceil(wait)
 
 
 def quota_spent(body: bytes) -> bool:
