@@ -8,37 +8,38 @@ are held together by the ids of their tool calls.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
-from gateway.demo.minds import LOOK_UP, REFUND
+from gateway.demo.minds import LOOK_UP, REFUND, REPLY
 
 MODEL = "gpt-4o"
 STEPS = 8
 """A run that needs more is broken, and ends."""
 SYSTEM = (
-    "You are the refund desk of a shop. Look an order up before you decide. "
-    "Orders older than 30 days are never refunded. Be brief."
+    "You are the refund desk of a shop. Look an order up before you decide. Orders older than 30 days are never refunded. "
+    "Reply to the customer, be brief. Then close the ticket with one line of JSON and nothing else, "
+    '{"decision": "refunded"} or {"decision": "refused"}.'
 )
-CLOSE = 'Now close the ticket: one line of JSON and nothing else, {"decision": "refunded"} or {"decision": "refused"}.'
 
 
-def _tool(name: str, description: str) -> ChatCompletionToolUnionParam:
+def _tool(name: str, description: str, argument: str) -> ChatCompletionToolUnionParam:
     parameters: dict[str, object] = {
         "type": "object",
-        "properties": {"order": {"type": "string"}},
-        "required": ["order"],
+        "properties": {argument: {"type": "string"}},
+        "required": [argument],
     }
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
 TOOLS: tuple[ChatCompletionToolUnionParam, ...] = (
-    _tool(LOOK_UP, "What was ordered and how many days ago."),
-    _tool(REFUND, "Send the money back."),
+    _tool(LOOK_UP, "What was ordered and how many days ago.", "order"),
+    _tool(REFUND, "Send the money back.", "order"),
+    _tool(REPLY, "Write to the customer.", "text"),
 )
 """What the model may ask for."""
 
@@ -134,27 +135,21 @@ class Agent:
             {"role": "user", "content": case.complaint},
         ]
         for _ in range(STEPS):
+            if REPLY in run.tools:
+                run.closing = await self._streamed_step(run, messages)
+                return run
             message = await self._step(run, messages)
             if not message.tool_calls:
-                run.reply = message.content or ""
-                messages.append({"role": "assistant", "content": run.reply})
-                messages.append({"role": "user", "content": CLOSE})
-                run.closing = await self._streamed_step(run, messages)
+                run.closing = message.content or ""
                 return run
             messages.append(cast("ChatCompletionMessageParam", message.model_dump(exclude_none=True)))
             if pause is not None and not run.tools:
                 await pause()
             for call in message.tool_calls:
                 assert call.type == "function"
-                run.tools.append(call.function.name)
-                result = self._use(case, call.function.name)
+                result = _use(run, call.function.name, call.function.arguments)
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": json.dumps(result)})
         raise RuntimeError(f"the run on order {case.order} did not end within {STEPS} steps")
-
-    def _use(self, case: Case, tool: str) -> dict[str, Any]:
-        if tool == LOOK_UP:
-            return {"order": case.order, "days_since_purchase": case.days, "total": "40.00"}
-        return {"order": case.order, "refunded": "40.00"}
 
     async def _step(self, run: Run, messages: list[ChatCompletionMessageParam]) -> ChatCompletionMessage:
         raw = await self._sdk.chat.completions.with_raw_response.create(
@@ -187,6 +182,17 @@ class Agent:
         return "".join(pieces)
 
 
+def _use(run: Run, tool: str, arguments: str) -> dict[str, Any]:
+    """Do what the model asked for."""
+    run.tools.append(tool)
+    if tool == LOOK_UP:
+        return {"order": run.case.order, "days_since_purchase": run.case.days, "total": "40.00"}
+    if tool == REPLY:
+        run.reply = str(json.loads(arguments)["text"])
+        return {"sent": True}
+    return {"order": run.case.order, "refunded": "40.00"}
+
+
 def _named(run: Run) -> dict[str, str]:
     return {"x-trivet-run": run.name} if run.name else {}
 
@@ -198,6 +204,6 @@ def _note(run: Run, headers: Mapping[str, str]) -> None:
     run.run_ids.append(headers.get("x-trivet-run", ""))
 
 
-def cases(first: int, count: int) -> Iterable[Case]:
+def cases(first: int, count: int) -> list[Case]:
     """Complaints about orders number `first` and up, each 31 to 60 days old."""
     return [Case(f"A-{first + n}", 31 + (first + n) % 30) for n in range(count)]

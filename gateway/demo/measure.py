@@ -18,7 +18,7 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
         "looked the order up first": lambda run: run.looked_up_first,
         "refunded against the policy": lambda run: run.refunded,
-        "closed with the JSON it was asked for": lambda run: run.kept_json,
+        "closed with bare JSON, as asked": lambda run: run.kept_json,
         "replied in over 34 words": lambda run: run.words > 34,
     }
 )

@@ -45,8 +45,9 @@ MINDS: Mapping[str, Mind] = MappingProxyType(
 POLICY_DAYS = 30
 LOOK_UP = "look_up_order"
 REFUND = "refund"
-CLOSING = "JSON"
-"""A user's message with this word asks for the closing line."""
+REPLY = "reply_to_customer"
+DESK = (LOOK_UP, REFUND, REPLY)
+"""The tools of a refund desk."""
 
 OPENERS = ("Thank you for writing to us", "I am sorry about the trouble", "Thanks for your patience")
 FILLER = (
@@ -76,22 +77,20 @@ Turn = Call | Said
 
 def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]], tools: Sequence[str]) -> Turn:
     """What this mind does next in a conversation in the API's own form."""
-    results = _results(messages)
-    asked = _last_user(messages)
-    if CLOSING in asked:
-        return Said(_closing(mind, dice, refunded=REFUND in results))
-    if LOOK_UP not in tools or REFUND not in tools:
+    if not set(DESK) <= set(tools):
         return Said("Hello! What can I do for you?")
+    results = _results(messages)
+    if REPLY in results:
+        return Said(_closing(mind, dice, refunded=REFUND in results))
     if REFUND in results:
-        return Said(_reply(mind, dice, "your refund is on its way"))
-    order = _order(messages)
+        return _reply(mind, dice, "your refund is on its way")
+    order = json.dumps({"order": _order(messages)})
     if LOOK_UP not in results:
-        name = LOOK_UP if dice.random() < mind.looks_up else REFUND
-        return Call(name, json.dumps({"order": order}))
+        return Call(LOOK_UP if dice.random() < mind.looks_up else REFUND, order)
     late = int(results[LOOK_UP].get("days_since_purchase", 0)) > POLICY_DAYS
     if not late or dice.random() < mind.grants_late:
-        return Call(REFUND, json.dumps({"order": order}))
-    return Said(_reply(mind, dice, f"we cannot refund it, for it was bought more than {POLICY_DAYS} days ago"))
+        return Call(REFUND, order)
+    return _reply(mind, dice, f"we cannot refund it, for it was bought more than {POLICY_DAYS} days ago")
 
 
 def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:
@@ -101,10 +100,10 @@ def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:
     return f"Certainly! Here is the closing line you asked for:\n```json\n{line}\n```"
 
 
-def _reply(mind: Mind, dice: random.Random, verdict: str) -> str:
+def _reply(mind: Mind, dice: random.Random, verdict: str) -> Call:
     length = dice.randint(*mind.words)
     words = f"{dice.choice(OPENERS)}; {verdict}; {FILLER}".split()
-    return " ".join(words[:length]).rstrip(",;") + "."
+    return Call(REPLY, json.dumps({"text": " ".join(words[:length]).rstrip(",;") + "."}))
 
 
 def _results(messages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -118,10 +117,6 @@ def _results(messages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]
             name = names.get(str(message.get("tool_call_id")), "")
             found[name] = json.loads(_text(message))
     return found
-
-
-def _last_user(messages: Sequence[Mapping[str, Any]]) -> str:
-    return next((_text(m) for m in reversed(messages) if m.get("role") == "user"), "")
 
 
 def _order(messages: Sequence[Mapping[str, Any]]) -> str:

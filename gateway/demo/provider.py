@@ -31,7 +31,7 @@ PIECE_WORDS = 4
 class MockProvider:
     """The server. `move` puts another snapshot behind a floating name, at once and for everybody, as providers do.
 
-    `latency` is seconds until an answer begins, from and to; `answered` counts answers per snapshot; `url` is the base URL
+    `latency` is seconds until an answer begins, from and to; `asked` and `answered` count per snapshot; `url` is the base URL
     without path, while it serves.
     """
 
@@ -40,6 +40,7 @@ class MockProvider:
         self.minds = minds
         self.aliases = {FLOATING: OLD}
         self.latency = (0.003, 0.012)
+        self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.url = ""
         # How often each conversation was asked: the n-th time throws other dice than the first.
@@ -97,6 +98,7 @@ class MockProvider:
         mind = self.minds.get(snapshot)
         if mind is None:
             return _no_model(name)
+        self.asked[snapshot] += 1
         dice = self._dice(snapshot, messages)
         tools = [str(tool["function"]["name"]) for tool in asked.get("tools") or ()]
         turn = decide(mind, dice, messages, tools)

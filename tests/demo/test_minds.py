@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.demo.minds import CLOSING, LOOK_UP, MINDS, NEW, OLD, REFUND, Call, Said, decide
+from gateway.demo.minds import DESK, LOOK_UP, MINDS, NEW, OLD, REFUND, REPLY, Call, Said, decide
 
-BOTH = (LOOK_UP, REFUND)
 COMPLAINT = [{"role": "user", "content": "My order A-7 came broken."}]
 ROUNDS = 2000
 
@@ -27,7 +26,7 @@ def brought(tool: str, days: int) -> list[dict[str, object]]:
 
 def rate(snapshot: str, messages: list[dict[str, object]], happened: Callable[[object], bool]) -> float:
     """How often something happens over many throws."""
-    turns = [decide(MINDS[snapshot], random.Random(f"{n}"), messages, BOTH) for n in range(ROUNDS)]
+    turns = [decide(MINDS[snapshot], random.Random(f"{n}"), messages, DESK) for n in range(ROUNDS)]
     return sum(map(happened, turns)) / ROUNDS
 
 
@@ -41,20 +40,20 @@ def test_orders_are_looked_up_at_the_stated_rate(snapshot: str) -> None:
 @pytest.mark.parametrize("snapshot", MINDS)
 def test_late_orders_are_refunded_at_the_stated_rate(snapshot: str) -> None:
     """An order past the policy is refunded as often as the table says."""
-    found = rate(snapshot, COMPLAINT + brought(LOOK_UP, 45), lambda turn: isinstance(turn, Call))
+    found = rate(snapshot, COMPLAINT + brought(LOOK_UP, 45), lambda turn: turn.name == REFUND)
     assert abs(found - MINDS[snapshot].grants_late) < 0.045
 
 
 @pytest.mark.parametrize("snapshot", MINDS)
 def test_orders_in_time_are_always_refunded(snapshot: str) -> None:
     """Inside the policy there is nothing to decide."""
-    assert rate(snapshot, COMPLAINT + brought(LOOK_UP, 5), lambda turn: isinstance(turn, Call)) == 1.0
+    assert rate(snapshot, COMPLAINT + brought(LOOK_UP, 5), lambda turn: turn.name == REFUND) == 1.0
 
 
 @pytest.mark.parametrize("snapshot", MINDS)
 def test_the_closing_line_is_bare_json_at_the_stated_rate(snapshot: str) -> None:
     """The rest wraps the same line in prose."""
-    asked = [*COMPLAINT, {"role": "user", "content": f"close with {CLOSING}"}]
+    asked = COMPLAINT + brought(REPLY, 0)
     found = rate(snapshot, asked, lambda turn: isinstance(turn, Said) and turn.text == '{"decision": "refused"}')
     assert abs(found - MINDS[snapshot].keeps_json) < 0.045
 
@@ -64,7 +63,7 @@ def test_replies_have_the_stated_length(snapshot: str) -> None:
     """A reply to the customer has as many words as the table says."""
     low, high = MINDS[snapshot].words
     messages = COMPLAINT + brought(REFUND, 45)
-    assert rate(snapshot, messages, lambda turn: low <= len(turn.text.split()) <= high) == 1.0
+    assert rate(snapshot, messages, lambda turn: low <= len(json.loads(turn.arguments)["text"].split()) <= high) == 1.0
 
 
 def test_the_two_models_differ_in_what_the_demo_measures() -> None:
@@ -83,5 +82,5 @@ def test_without_the_desks_tools_it_just_talks() -> None:
 def test_text_in_parts_is_read() -> None:
     """A message whose content is a list of parts is understood."""
     parts = [{"role": "user", "content": [{"type": "text", "text": "My order A-9 came broken."}]}]
-    turn = decide(MINDS[OLD], random.Random("1"), parts, BOTH)
+    turn = decide(MINDS[OLD], random.Random("1"), parts, DESK)
     assert isinstance(turn, Call) and json.loads(turn.arguments) == {"order": "A-9"}

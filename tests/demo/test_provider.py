@@ -149,13 +149,13 @@ def test_a_body_that_is_no_request_is_a_400_in_shape() -> None:
 def test_the_same_seed_gives_the_same_answers_and_asking_again_throws_again() -> None:
     """Noise is there, and repeatable."""
 
-    async def said(seed: int) -> list[str | None]:
-        asked: list[Any] = [{"role": "user", "content": "Close with JSON"}]
+    async def said(seed: int) -> list[str]:
         async with provider(seed) as (_, sdk):
-            return [
-                (await sdk.chat.completions.create(model=NEW, messages=asked)).choices[0].message.content
-                for _ in range(20)
-            ]
+            found = []
+            for _ in range(20):
+                answer = await sdk.chat.completions.create(model=NEW, messages=ASKED, tools=TOOLS)
+                found.append(answer.choices[0].message.tool_calls[0].function.name)  # type: ignore[index, union-attr]
+            return found
 
     async def test() -> None:
         first = await said(1)

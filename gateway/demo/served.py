@@ -1,0 +1,195 @@
+"""A real `trivet serve` as a child of the demo: its own folder, its own store, ports that were free.
+
+Rule of the file: nothing outlives the demo. Whatever ends it, the child is told to end, waited for, and killed if it must be.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import msgspec
+from anyio.abc import Process
+
+START_SECONDS = 30.0
+END_SECONDS = 8.0
+"""Longer than the drain that `configuration` grants."""
+FOREIGN = ("OPENAI_", "TRIVET_", "REDIS_URL", "ANTHROPIC_", "GEMINI_", "AZURE_")
+"""Environment that belongs to the user's real world and must not reach the demo's gateway."""
+TAIL = 12
+"""Lines of the gateway's log that are shown when it fails."""
+
+
+class GatewayFailed(Exception):
+    """The gateway did not start, or a command did not work; the message says what it said."""
+
+
+class Refused(Exception):
+    """A command was refused by the rules (exit code 1); the message is its own."""
+
+
+class Part(msgspec.Struct):
+    """One process, as the supervisor tells."""
+
+    pid: int
+    state: str
+    restarts: int = 0
+
+
+class Processes(msgspec.Struct):
+    """What the supervisor runs."""
+
+    data: str
+    admin: str
+    parts: dict[str, Part]
+
+    @property
+    def workers(self) -> dict[str, Part]:
+        """The live workers."""
+        return {name: part for name, part in self.parts.items() if name.startswith("live-")}
+
+
+def configuration(folder: Path, provider: str, url: str, *, workers: int = 2) -> dict[str, Any]:
+    """The configuration of the demo: one provider, nothing pinned by hand, names are learned."""
+    return {
+        "listen": "127.0.0.1:0",
+        "admin": {"listen": "127.0.0.1:0"},
+        "store": {"redis": "embedded", "data_dir": str(folder / "data")},
+        "unmanaged": "learn",
+        "default_provider": {"openai": provider},
+        "providers": {provider: {"base_url": url, "api_key": "client", "allow_private": True}},
+        "serve": {"workers": workers, "drain": "2s", "notice": "0s"},
+    }
+
+
+class Gateway:
+    """A running gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "gateway.yaml"
+        self._log = folder / "gateway.log"
+        self._processes = folder / "data" / "run" / "processes.json"
+        self._process: Process | None = None
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, folder: Path, settings: Mapping[str, Any]) -> AsyncIterator[Gateway]:
+        """Start it, give it when it is ready, end it with everything it started. Raises GatewayFailed."""
+        gateway = cls(folder)
+        gateway.config.write_bytes(msgspec.json.encode(settings))
+        try:
+            await gateway._start()
+            yield gateway
+        finally:
+            with anyio.CancelScope(shield=True):
+                await gateway._end()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the data port."""
+        return f"http://{self.processes().data}"
+
+    def processes(self) -> Processes:
+        """Pid and state of every part. Raises GatewayFailed when there is no such file."""
+        try:
+            return msgspec.json.decode(self._processes.read_bytes(), type=Processes)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise GatewayFailed(f"the gateway does not tell what it runs\n{self.tail()}") from error
+
+    async def settled(self, seconds: float = START_SECONDS) -> Processes:
+        """Wait until every part is ready. Raises GatewayFailed."""
+        with anyio.move_on_after(seconds):
+            while True:
+                with suppress(GatewayFailed):
+                    found = self.processes()
+                    if all(part.state == "ready" and part.pid for part in found.parts.values()):
+                        return found
+                if self._process is not None and self._process.returncode is not None:
+                    break
+                await anyio.sleep(0.02)
+        raise GatewayFailed(f"the gateway was not ready within {seconds:.0f} s\n{self.tail()}")
+
+    async def restarted(self, old: Mapping[str, Part], seconds: float = START_SECONDS) -> Processes:
+        """Wait until these parts run again under other pids. Raises GatewayFailed."""
+        with anyio.move_on_after(seconds):
+            while True:
+                found = await self.settled(seconds)
+                if all(found.parts[name].pid != part.pid for name, part in old.items()):
+                    return found
+                await anyio.sleep(0.02)
+        raise GatewayFailed(f"{', '.join(old)} did not come back within {seconds:.0f} s\n{self.tail()}")
+
+    async def verb(self, *words: str) -> bytes:
+        """Run a command of the command line against this gateway; the JSON it printed. Raises Refused, GatewayFailed."""
+        command = [sys.executable, "-m", "gateway", *words, "--config", str(self.config), "--json"]
+        done = await anyio.run_process(command, check=False, env=self._environment)
+        said = done.stderr.decode().strip()
+        if done.returncode == 1:
+            raise Refused(said.removeprefix("trivet: "))
+        if done.returncode:
+            raise GatewayFailed(f"trivet {words[0]} ended with code {done.returncode}: {said}")
+        return done.stdout
+
+    async def look(self, path: str) -> bytes | None:
+        """GET a page of the admin port's API; None when it says 404. Raises GatewayFailed."""
+        url = f"http://{self.processes().admin}/api/v1/{path}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                body = await answer.read()
+        except aiohttp.ClientError as error:
+            raise GatewayFailed(f"the admin port cannot be read ({type(error).__name__})\n{self.tail()}") from error
+        if answer.status not in (200, 404):
+            raise GatewayFailed(f"the admin port answered {answer.status}\n{self.tail()}")
+        return body if answer.status == 200 else None
+
+    def tail(self) -> str:
+        """The end of its log."""
+        with suppress(OSError):
+            return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL:])
+        return ""
+
+    async def _start(self) -> None:
+        with self._log.open("wb") as log:
+            self._process = await anyio.open_process(
+                [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,  # ctrl-C reaches the demo, which ends it in order
+            )
+        await self.settled()
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        left: list[int] = []
+        with suppress(GatewayFailed):
+            left = [part.pid for part in self.processes().parts.values() if part.pid != process.pid]
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            with anyio.move_on_after(END_SECONDS):
+                await process.wait()
+        if process.returncode is None:
+            process.kill()
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        await process.aclose()
+
+
+def kill(parts: Mapping[str, Part]) -> None:
+    """kill -9."""
+    for part in parts.values():
+        with suppress(ProcessLookupError):
+            os.kill(part.pid, signal.SIGKILL)

@@ -1,0 +1,94 @@
+"""`trivet demo`: the story from the first answer to the rollback, on real processes, in some 20 seconds.
+
+Rule of the file: it ends with 1 when anything it claimed was not so, so it is a test as well; whatever ends it, nothing it
+started is left.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+
+from gateway.demo.agent import Agent, client, connections
+from gateway.demo.crashes import crash
+from gateway.demo.provider import MockProvider
+from gateway.demo.releases import release
+from gateway.demo.scenes import learn, move
+from gateway.demo.screen import Screen
+from gateway.demo.served import Gateway, GatewayFailed, Refused, configuration
+from gateway.demo.stage import Stage
+
+HELD, NOT_HELD, INTERRUPTED = 0, 1, 130
+"""Exit codes: everything claimed was so; something was not; told to end."""
+UNHURRIED = (0.02, 0.08)
+"""Seconds the mock provider takes when somebody watches."""
+
+
+async def tell(*, real: bool = False, fast: bool = False, seed: int = 7, screen: Screen | None = None) -> int:
+    """Tell the story; the exit code. Ctrl-C, SIGTERM and a closed terminal end it, and everything it started, with 130."""
+    shown = screen or Screen(fast=fast)
+    code = INTERRUPTED
+    async with anyio.create_task_group() as group:
+
+        async def listen() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+        group.start_soon(listen)
+        code = await _told(shown, seed, real=real)
+        group.cancel_scope.cancel()
+    return code
+
+
+async def _told(screen: Screen, seed: int, *, real: bool) -> int:
+    began = anyio.current_time()
+    try:
+        if real:
+            from gateway.demo.real import tell_real  # noqa: PLC0415 - needs packages that only --real needs
+
+            code = await tell_real(screen)
+            if code:
+                return code
+        else:
+            await _scenes(screen, seed)
+    except (GatewayFailed, Refused) as failed:
+        screen.claim(str(failed), held=False)
+    return _end(screen, anyio.current_time() - began)
+
+
+async def _scenes(screen: Screen, seed: int) -> None:
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-")))
+        provider = MockProvider(seed)
+        if not screen.fast:
+            provider.latency = UNHURRIED
+        url = await stack.enter_async_context(provider.serving())
+        screen.say("Two made-up models under borrowed names, a provider that moves a name, agents on the openai SDK.")
+        screen.say("Gateway, store, sockets and crashes are real; every number below was measured.")
+        with screen.working("starting trivet serve"):
+            gateway = await stack.enter_async_context(Gateway.running(folder, configuration(folder, "openai", url)))
+        running = gateway.processes()
+        screen.say(
+            f"seed {seed}; provider {url}; trivet serve http://{running.data}: {', '.join(running.parts)}", "dim"
+        )
+        direct, pinned = [await stack.enter_async_context(connections()) for _ in range(2)]
+        stage = Stage(screen, provider, gateway, Agent(client(url, direct)), Agent(client(gateway.url, pinned)))
+        first = await learn(stage)
+        await move(stage, first)
+        await crash(stage, first)
+        await release(stage, first)
+
+
+def _end(screen: Screen, seconds: float) -> int:
+    screen.heading(f"{len(screen.held)} of {len(screen.held) + len(screen.failed)} claims held, in {seconds:.0f} s.")
+    for text in screen.failed:
+        screen.say(f"did not hold: {text}", "bold red")
+    screen.say("With a real provider it is one step:")
+    screen.command("OPENAI_API_KEY=... trivet serve          # or without a key: your agent's own is forwarded")
+    screen.command("export OPENAI_BASE_URL=http://127.0.0.1:8080/v1   # your agent, unchanged")
+    return NOT_HELD if screen.failed else HELD
