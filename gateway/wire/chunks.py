@@ -19,7 +19,7 @@ MAX_TRAILER_FIELDS = 32
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}").fullmatch
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SIZE_WITH_EXTENSIONS = re.compile(
-    rb"([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*"
+    rb"([0-9A-Fa-f]{1,15})((?:;"
     + _TOKEN
     + rb"(?:=(?:"
     + _TOKEN
@@ -114,7 +114,7 @@ class ChunkDecoder:
         line = partial[:-1] if partial.endswith(b"\r") else partial
         if len(line) > MAX_LINE or b"\n" in line or b"\r" in line:
             raise ChunkError("chunk size line")
-        if line and _SIZE(line.split(b";", 1)[0].rstrip(b" \t")) is None:
+        if line and _SIZE(line.split(b";", 1)[0]) is None:
             raise ChunkError("chunk size")
         self._partial = partial
 

@@ -279,9 +279,6 @@ class Connection(asyncio.Protocol):
                     data = bytes(self._partial)
                     self._partial = None
             else:
-                if data.startswith(b"\r\n"):  # tolerated before a request line (RFC 9112 section 2.2)
-                    data = data[2:]
-                    continue
                 end = data.find(b"\r\n\r\n")
                 if end < 0:
                     self._partial = bytearray(data)

@@ -17,7 +17,7 @@ HEAD_BYTES = 64 * 1024
 HEAD_FIELDS = 256
 
 _SPECIAL = HOP_BY_HOP | {b"content-length"}
-_CONTROL = bytes((*range(9), *range(10, 32), 127))
+_CONTROL = bytes((*range(32), 127))
 _COMMON = b"HTTP/1.1 200 OK\r\n"
 _LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\r\n").match
 _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
@@ -40,7 +40,8 @@ class ReplyHead:
         """Fill in from the bytes of a head up to and with its empty line. Raises UpstreamBroken."""
         lines = head.count(b"\r\n")
         # Every CR and LF belongs to a pair, and no other control byte is there but the tab.
-        if len(head.translate(None, _CONTROL)) + 2 * lines != len(head):
+        beside = len(head) - len(head.translate(None, _CONTROL)) - 2 * lines
+        if beside and beside != head.count(b"\t"):
             raise UpstreamBroken("syntax")
         if head.startswith(_COMMON):
             self.status = 200
@@ -63,7 +64,7 @@ class ReplyHead:
             else:
                 headers.append(pair)
                 fields[name] = pair[1]
-        if len(fields) + len(special) != count:
+        if len(fields) + len(special) != count or beside or b" \r\n" in head:
             headers, fields, special = _repeated(head, count)
         self.headers = headers
         self.fields = fields

@@ -12,7 +12,7 @@ import pytest
 from gateway.wire.client import CallLimits, Origin, Outgoing, Pool
 from gateway.wire.deadlines import Sweeper
 from gateway.wire.errors import ConnectFailed, DeadlineExceeded, UpstreamBroken, UpstreamLost, WireError
-from gateway.wire.flow import Flow
+from gateway.wire.flow import Flow, waiting_for
 from gateway.wire.flow import run as flow
 from gateway.wire.tls import client_context, listener_context
 
@@ -22,6 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
 async def drink(out: Outgoing) -> bytes:
+    """The whole body."""
     body = b""
     while piece := await out.chunk():
         body += piece
@@ -75,7 +76,7 @@ def test_answers_by_framing(loop: str, reply: bytes, method: str, body: bytes, k
     async def main() -> None:
         for size in (len(reply), 1):
 
-            async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int = size) -> None:
                 await read_request(reader)
                 for n in range(0, len(reply), size):
                     writer.write(reply[n : n + size])
@@ -339,7 +340,7 @@ def test_slot_of_a_lost_connection_is_used_again() -> None:
     async def main() -> None:
         async with upstream(replying(OK)) as up, pool_to(up.port, size=1) as pool:
             results = await asyncio.gather(*(ask(pool) for _ in range(3)), return_exceptions=True)
-            assert [isinstance(r, tuple) or isinstance(r, UpstreamLost) for r in results] == [True] * 3
+            assert [isinstance(r, tuple | UpstreamLost) for r in results] == [True] * 3
             assert isinstance(results[0], tuple)
             assert (await ask(pool))[1] == b"ok"
 
@@ -401,9 +402,7 @@ def test_answer_before_the_body_was_sent() -> None:
 
     class Endless(Pieces):
         async def chunk(self) -> bytes:
-            from gateway.wire.flow import waiting_for
-
-            await waiting_for(asyncio.ensure_future(asyncio.sleep(0.01)))  # noqa: TID251
+            await waiting_for(asyncio.get_running_loop().create_task(asyncio.sleep(0.01)))
             return b"x" * 1000
 
     async def main() -> None:

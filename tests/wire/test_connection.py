@@ -239,7 +239,7 @@ def test_e6_slow_reader() -> None:
 
     async def main() -> None:
         async with serving(handler) as stage:
-            reader, writer = await asyncio.open_connection("127.0.0.1", stage.port, limit=1000)
+            _, writer = await asyncio.open_connection("127.0.0.1", stage.port, limit=1000)
             writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             await until(lambda: seen)
             assert seen == ["write"]

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.wire.errors import BadMessage
 from gateway.wire.exchange import Incoming
+from gateway.wire.flow import Wait
 
 from .rig import answers, closed, connect, exchange, run, serving, until
 
@@ -215,8 +216,6 @@ def test_streamed_body_with_backpressure(loop: str) -> None:
     parked: list[Incoming] = []
 
     async def handler(incoming: Incoming) -> None:
-        from gateway.wire.flow import Wait
-
         wait: Wait[None] = Wait()
         parked.append(incoming)
         asyncio.get_running_loop().call_later(0.2, wait.done, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 import ssl
 from pathlib import Path
 from typing import Any
@@ -193,19 +194,18 @@ def test_proxy_relays_every_framing(loop: str) -> None:
     ]
 
     async def main() -> None:
-        async with upstream(replying(*replies)) as up, pool_to(up.port) as pool:
-            async with serving(relay_through(pool)) as stage:
-                data = b"".join(b"POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" % n for n in range(4))
-                got = answers(await exchange(stage.port, data + LAST), *["POST"] * 4, "GET")
-                assert [(s, b) for s, _, b in got] == [
-                    (200, b"ok"),
-                    (200, b"abcde"),
-                    (204, b""),
-                    (200, big),
-                    (404, b"until the end"),
-                ]
-                assert up.connections == 1
-                assert stage.counters.accepted == 1
+        async with upstream(replying(*replies)) as up, pool_to(up.port) as pool, serving(relay_through(pool)) as stage:
+            data = b"".join(b"POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" % n for n in range(4))
+            got = answers(await exchange(stage.port, data + LAST), *["POST"] * 4, "GET")
+            assert [(s, b) for s, _, b in got] == [
+                (200, b"ok"),
+                (200, b"abcde"),
+                (204, b""),
+                (200, big),
+                (404, b"until the end"),
+            ]
+            assert up.connections == 1
+            assert stage.counters.accepted == 1
 
     run(main, loop)
 
@@ -254,13 +254,16 @@ def test_e1_upstream_cut_is_not_a_clean_end(loop: str, framing: bytes) -> None:
     """When the upstream is cut, the client gets what came and a connection that closes without the regular end."""
 
     async def main() -> None:
-        async with upstream(replying(b"HTTP/1.1 200 OK\r\n" + framing)) as up, pool_to(up.port) as pool:
-            async with serving(relay_through(pool)) as stage:
-                got = await exchange(stage.port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-                assert b"hello" in got
-                assert not got.endswith(b"0\r\n\r\n")
-                with pytest.raises(Exception):  # noqa: B017 - h11 calls it a remote protocol error
-                    answers(got)
+        async with (
+            upstream(replying(b"HTTP/1.1 200 OK\r\n" + framing)) as up,
+            pool_to(up.port) as pool,
+            serving(relay_through(pool)) as stage,
+        ):
+            got = await exchange(stage.port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert b"hello" in got
+            assert not got.endswith(b"0\r\n\r\n")
+            with pytest.raises(Exception):  # noqa: B017 - h11 calls it a remote protocol error
+                answers(got)
 
     run(main, loop)
 
@@ -280,19 +283,22 @@ def test_e6_slow_reader_throttles_the_upstream() -> None:
         await reader.read()
 
     async def main() -> None:
-        async with upstream(script) as up, pool_to(up.port) as pool:
-            async with serving(relay_through(pool), limits=ServerLimits()) as stage:
-                reader, writer = await asyncio.open_connection("127.0.0.1", stage.port, limit=65536)
-                writer.write(LAST)
-                await until(lambda: written)
-                await asyncio.sleep(0.2)
-                seen = written
-                assert seen < 30_000_000
-                await asyncio.sleep(0.1)
-                assert written == seen
-                body = (await reader.readuntil(b"\r\n\r\n"), await reader.read())[1]
-                assert len(body) == 40_000_000 or len(body) + len(await reader.read()) == 40_000_000
-                await closed(writer)
+        async with (
+            upstream(script) as up,
+            pool_to(up.port) as pool,
+            serving(relay_through(pool), limits=ServerLimits()) as stage,
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", stage.port, limit=65536)
+            writer.write(LAST)
+            await until(lambda: written)
+            await asyncio.sleep(0.2)
+            seen = written
+            assert seen < 30_000_000
+            await asyncio.sleep(0.1)
+            assert written == seen
+            body = (await reader.readuntil(b"\r\n\r\n"), await reader.read())[1]
+            assert len(body) == 40_000_000 or len(body) + len(await reader.read()) == 40_000_000
+            await closed(writer)
 
     run(main)
 
@@ -340,8 +346,6 @@ def test_streamed_upload_with_backpressure() -> None:
 
 def test_e9_random_cuts_leave_nothing_behind() -> None:
     """After streams cut at random on both sides no connection, flow or task is left, and the sums agree."""
-    import random
-
     dice = random.Random(7)
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -357,26 +361,25 @@ def test_e9_random_cuts_leave_nothing_behind() -> None:
 
     async def main() -> None:
         before = len(asyncio.all_tasks())
-        async with upstream(script) as up, pool_to(up.port, size=40) as pool:
-            async with serving(relay_through(pool)) as stage:
+        async with upstream(script) as up, pool_to(up.port, size=40) as pool, serving(relay_through(pool)) as stage:
 
-                async def client() -> None:
-                    reader, writer = await connect(stage.port)
-                    writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-                    if dice.random() < 0.4:
-                        await asyncio.sleep(dice.random() * 0.02)
-                        writer.transport.abort()
-                    else:
-                        with_end = LAST
-                        writer.write(with_end)
-                        await reader.read()
-                    await closed(writer)
+            async def client() -> None:
+                reader, writer = await connect(stage.port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                if dice.random() < 0.4:
+                    await asyncio.sleep(dice.random() * 0.02)
+                    writer.transport.abort()
+                else:
+                    with_end = LAST
+                    writer.write(with_end)
+                    await reader.read()
+                await closed(writer)
 
-                await asyncio.gather(*(client() for _ in range(200)))
-                await until(lambda: stage.server.active == 0 and stage.server.connections == 0)
-                assert [e for e in stage.errors if not isinstance(e, ClientGone)] == []
-                assert pool.open <= 40
-                assert pool.open == pool.idle
+            await asyncio.gather(*(client() for _ in range(200)))
+            await until(lambda: stage.server.active == 0 and stage.server.connections == 0)
+            assert [e for e in stage.errors if not isinstance(e, ClientGone)] == []
+            assert pool.open <= 40
+            assert pool.open == pool.idle
         await until(lambda: len(asyncio.all_tasks()) <= before)
 
     run(main)
