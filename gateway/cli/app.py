@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         return Exit.OK
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Exit.USAGE
-    except Exception as error:  # noqa: BLE001 - the outermost loop: a traceback could quote a secret
+    except Exception as error:
         if os.environ.get("TRIVET_DEBUG"):
             raise
         show.refuse(f"unexpected {type(error).__name__}; TRIVET_DEBUG=1 shows where")

@@ -57,11 +57,11 @@ def check(
     found = Checked(name, loaded.config.version, ok=True, warnings=loaded.warnings)
     code = Exit.OK
     if live:
-        from gateway.wiring import direct  # noqa: PLC0415
+        from gateway.wiring.direct import Unreachable, look  # noqa: PLC0415
 
         try:
-            seen = direct.look(path)
-        except direct.Unreachable as error:
+            seen = look(path)
+        except Unreachable as error:
             raise Failed(Exit.UNREACHABLE, str(error)) from error
         found.store, found.aliases = seen.store, seen.aliases
         if not seen.store.safe:

@@ -81,30 +81,33 @@ class Reach:
         """URL of the admin port. Raises Failed when the configuration cannot be read."""
         if self.admin:
             return self.admin if "://" in self.admin else f"http://{self.admin}"
-        from gateway.wiring import configured, direct  # noqa: PLC0415
+        from gateway.wiring.configured import Refused, find  # noqa: PLC0415
+        from gateway.wiring.direct import admin_address  # noqa: PLC0415
 
         try:
-            return direct.admin_address(configured.find(self.config))
-        except configured.Refused as error:
+            return admin_address(find(self.config))
+        except Refused as error:
             raise Failed(Exit.USAGE, str(error)) from error
 
     def _directly(self, operation: Operation, ask: msgspec.Struct) -> Any:
-        from gateway.wiring import configured, direct  # noqa: PLC0415
+        from gateway.wiring.configured import Refused, find  # noqa: PLC0415
+        from gateway.wiring.direct import perform  # noqa: PLC0415
 
         try:
-            return direct.perform(configured.find(self.config), operation, ask)
-        except configured.Refused as error:
+            return perform(find(self.config), operation, ask)
+        except Refused as error:
             raise Failed(Exit.USAGE, str(error)) from error
         except Fault as fault:
             raise Failed(exit_of(fault.status), fault.message) from fault
 
     def locally(self, ask: Rollback) -> Any:
         """Roll back on this host alone, through the override file. Raises Failed."""
-        from gateway.wiring import configured, direct  # noqa: PLC0415
+        from gateway.wiring.configured import Refused, find  # noqa: PLC0415
+        from gateway.wiring.direct import roll_back_here  # noqa: PLC0415
 
         try:
-            return direct.roll_back_here(configured.find(self.config), ask)
-        except configured.Refused as error:
+            return roll_back_here(find(self.config), ask)
+        except Refused as error:
             raise Failed(Exit.USAGE, str(error)) from error
         except Fault as fault:
             raise Failed(exit_of(fault.status), fault.message) from fault
