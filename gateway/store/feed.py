@@ -260,6 +260,9 @@ class Feed:
             await loop.run_in_executor(None, save, self._data_dir, copy)
         except OSError:
             self._counters.pointer_error("disk_copy")
+        except asyncio.CancelledError:
+            self._changed = True
+            raise
 
 
 def _pairs(reply: Any) -> dict[str, str]:

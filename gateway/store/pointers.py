@@ -7,6 +7,7 @@ never goes down; with the store gone or exchanged, what was known last stays in 
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -218,7 +219,7 @@ def save(data_dir: Path, copy: PointerFile) -> None:
         copy.releases = {**other.releases, **copy.releases}
         copy.saved_ms = max(copy.saved_ms, other.saved_ms)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = data_dir / f"{COPY}.{os.getpid()}.new"
+    new = data_dir / f"{COPY}.{os.getpid()}.{threading.get_ident()}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(copy))
