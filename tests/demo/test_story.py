@@ -1,0 +1,41 @@
+"""The demo from end to end, as `make demo` runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.demo.story import demo
+
+
+def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
+    """All four scenes on a real gateway and store: exit code 0, rollback under a second, no process and no file left."""
+    with demo(tmp_path, "--fast", "--seed", "11") as told:
+        told.until("2. 56 runs")
+        assert len(told.look()) >= 5  # supervisor, two workers, background, store
+        assert told.end() == 0, told.text
+        text = told.text
+        assert told.left() == []
+    assert "\u2717" not in text
+    assert "16 of 16 claims held" in text
+    assert re.search(r"direct: 8 runs changed model", text)
+    assert re.search(r"Trivet: 0 of 56 runs changed model", text)
+    assert "x-trivet-bound: resumed" in text
+    found = re.search(r"rolled back in one write, rel_\w+ to rel_\w+; all 2 workers had it within (\d+) ms", text)
+    assert found is not None and int(found[1]) < 1000
+    assert "OPENAI_BASE_URL" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_told_to_end_it_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end the demo with 130, and every process it started."""
+    with demo(tmp_path, "--fast") as told:
+        told.until("1. gpt-4o")
+        told.process.send_signal(number)
+        assert told.end(15) == 130, told.text
+        assert told.left() == []
+    assert list(tmp_path.iterdir()) == []
