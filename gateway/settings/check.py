@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.settings import secrecy
@@ -96,7 +97,7 @@ def _ports(config: Config) -> Found:
         yield Level.ERROR, "admin.listen", "is the address of the data port; give the admin port its own"
     if settings.tls:
         for name, file in (("certificate", settings.tls.certificate), ("key", settings.tls.key)):
-            if not config.resolve(file).is_file():
+            if not Path(file).is_file():
                 yield Level.ERROR, f"tls.{name}", "names a file that does not exist"
 
 
@@ -173,7 +174,7 @@ def _store(config: Config) -> Found:
                 f"stamp_keys[{index}]",
                 f"is shorter than {LONG_ENOUGH} characters; tickets could be forged",
             )
-    if store.ca_file and not config.resolve(store.ca_file).is_file():
+    if store.ca_file and not Path(store.ca_file).is_file():
         yield Level.ERROR, "store.ca_file", "names a file that does not exist"
 
 
@@ -233,7 +234,7 @@ def _provider(config: Config, key: str, provider: ProviderSettings) -> Found:
     for name, value in provider.headers.items():
         if not _HEADER.match(name) or not value.isprintable() or not value.isascii():
             yield Level.ERROR, f"{key}.headers.{shown(name)}", "is no header that can be sent"
-    if provider.ca_file and not config.resolve(provider.ca_file).is_file():
+    if provider.ca_file and not Path(provider.ca_file).is_file():
         yield Level.ERROR, f"{key}.ca_file", "names a file that does not exist"
     if config.settings.auth == "keys" and provider.api_key == "client":
         message = "is client while auth is keys: callers must send x-trivet-key beside their own provider key"

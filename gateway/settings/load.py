@@ -41,7 +41,7 @@ class Config:
 
     def resolve(self, file: str) -> Path:
         """A file that the configuration names: relative to the configuration file's folder."""
-        return self.path.parent / Path(file).expanduser()
+        return _beside(self.path, file)
 
     def line(self, key: str) -> int:
         """The line of a key, or of the nearest key around it; 0 when there is none."""
@@ -77,6 +77,29 @@ def read(data: bytes, path: Path, environment: Mapping[str, str]) -> Config:
     values = shaper.shape(root, msgspec.inspect.type_info(Settings), "")
     if shaper.problems:
         raise SettingsError(file, shaper.problems)
-    settings = msgspec.convert(values, Settings)
+    settings = _anchored(msgspec.convert(values, Settings), path)
     version = hashlib.sha256(data).hexdigest()[:12]
     return Config(settings, version, path, MappingProxyType(shaper.lines), frozenset(shaper.referenced))
+
+
+def _beside(path: Path, file: str) -> Path:
+    """A file named in the configuration at `path`: relative to its folder."""
+    return path.parent / Path(file).expanduser()
+
+
+def _anchored(settings: Settings, path: Path) -> Settings:
+    """Settings whose certificate files lead somewhere from any working directory."""
+
+    def place(file: str) -> str:
+        return str(_beside(path, file)) if file else ""
+
+    replace = msgspec.structs.replace
+    tls, store = settings.tls, settings.store
+    return replace(
+        settings,
+        tls=replace(tls, certificate=place(tls.certificate), key=place(tls.key)) if tls is not None else None,
+        store=replace(store, ca_file=place(store.ca_file)),
+        providers={
+            name: replace(provider, ca_file=place(provider.ca_file)) for name, provider in settings.providers.items()
+        },
+    )

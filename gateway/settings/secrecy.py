@@ -36,7 +36,7 @@ def exposed_files(config: Config) -> Iterator[tuple[str, str, str]]:
             "(${NAME}), or chmod o-r the file"
         )
         yield "warning", written[0], message
-    if config.settings.tls and _open_to_all(config.resolve(config.settings.tls.key)):
+    if config.settings.tls and _open_to_all(Path(config.settings.tls.key)):
         yield "warning", "tls.key", "is a file that every user of this machine may read; chmod o-r it"
 
 

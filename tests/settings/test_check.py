@@ -155,6 +155,21 @@ def test_files_are_looked_for_beside_the_configuration(tmp_path: Path) -> None:
     assert findings(config(text, tmp_path / "gateway.yaml")) == []
 
 
+def test_a_relative_configuration_path_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by a relative path, a configuration finds its files in its own folder too."""
+    (tmp_path / "config").mkdir()
+    for name in ("c.pem", "k.pem", "p.md"):
+        (tmp_path / "config" / name).write_text("x")
+        (tmp_path / "config" / name).chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "tls: {certificate: c.pem, key: k.pem}\nstore: {ca_file: c.pem}\n"
+        "aliases: {a: {first_release: {model: openai/m, prompt: {file: p.md}}}}\n"
+        "providers: {openai: {base_url: 'https://x.example', ca_file: c.pem}}\n"
+    )
+    assert findings(config(text, Path("config/gateway.yaml"))) == []
+
+
 def test_i7_no_secret_in_a_finding() -> None:
     """However wrong the settings, no finding quotes a key."""
     text = (

@@ -89,6 +89,19 @@ def test_places() -> None:
     assert (config.line("admin.listen"), config.line("admin.tokens[0].name"), config.line("nope")) == (3, 2, 0)
 
 
+def test_certificate_files_are_beside_the_configuration() -> None:
+    """Certificates are named relative to the configuration's folder, whatever directory the gateway was started in."""
+    text = (
+        b"tls: {certificate: c.pem, key: /k.pem}\nstore: {ca_file: s.pem}\n"
+        b"providers: {p: {base_url: 'https://x.example', ca_file: p.pem}, q: {base_url: 'https://x.example'}}\n"
+    )
+    made = read(text, Path("/etc/trivet/gateway.yaml"), {}).settings
+    assert made.tls is not None
+    assert (made.tls.certificate, made.tls.key) == ("/etc/trivet/c.pem", "/k.pem")
+    assert made.store.ca_file == "/etc/trivet/s.pem"
+    assert (made.providers["p"].ca_file, made.providers["q"].ca_file) == ("/etc/trivet/p.pem", "")
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """No file makes the reader fail in another way than by SettingsError."""
