@@ -165,7 +165,7 @@ def _store(config: Config) -> Found:
     if store.sentinel and not store.sentinel.nodes:
         yield Level.ERROR, "store.sentinel.nodes", "is empty; write host:port of each sentinel"
     if not settings.stamp_keys and not embedded:
-        message = "is needed when the store is not embedded, the same on every host; `trivet key new --stamp` makes one"
+        message = "is needed when the store is not embedded, the same on every host; `openssl rand -hex 32` makes one"
         yield Level.ERROR, "stamp_keys", message
     for index, key in enumerate(settings.stamp_keys):
         if len(key) < LONG_ENOUGH:
