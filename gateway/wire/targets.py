@@ -11,8 +11,8 @@ from collections.abc import Collection
 
 from gateway.wire.errors import BadMessage
 
-_PATH = re.compile(rb"/(?:[!\"$-.0-\[\]-~]++(?:/[!\"$-.0-\[\]-~]++)*+/?)?").fullmatch
-# Visible ASCII but '#' and the backslash, and no empty segment. '?' is cut off before.
+_PATH = re.compile(rb"/(?:[!\"$-.0->@-\[\]-~]++(?:/[!\"$-.0->@-\[\]-~]++)*+/?)?").fullmatch
+# Visible ASCII but '#', '?' and the backslash, and no empty segment.
 _QUERY = re.compile(rb"[!\"$-~]*").fullmatch
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _NESTED = re.compile(rb"%25[0-9A-Fa-f]{2}")

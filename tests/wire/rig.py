@@ -12,11 +12,12 @@ from typing import Any
 import h11
 import uvloop
 
-from gateway.wire.client import CallLimits, Origin, Pool
+from gateway.wire.client import CallLimits, Origin, Outgoing, Pool
 from gateway.wire.counters import WireCounters
 from gateway.wire.deadlines import Sweeper
 from gateway.wire.errors import BadMessage
 from gateway.wire.exchange import Handler, Incoming
+from gateway.wire.flow import run as flow
 from gateway.wire.server import Server, ServerLimits
 
 TICK = 0.02
@@ -258,3 +259,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def drink(out: Outgoing) -> bytes:
+    """The whole body."""
+    body = b""
+    while piece := await out.chunk():
+        body += piece
+    return body
+
+
+async def ask(pool: Pool, body: Any = b"", limits: CallLimits = LIMITS, method: str = "POST") -> tuple[Outgoing, bytes]:
+    """One whole call, from asyncio code."""
+
+    async def call() -> tuple[Outgoing, bytes]:
+        head = post(body) if isinstance(body, bytes) else post().replace(b"content-length: 0", body.framing)
+        out = await pool.call(head, body, limits, method)
+        return out, await drink(out)
+
+    return await flow(call())

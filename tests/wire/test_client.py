@@ -9,138 +9,16 @@ from typing import Any
 
 import pytest
 
-from gateway.wire.client import CallLimits, Origin, Outgoing, Pool
+from gateway.wire.client import CallLimits, Origin, Pool
 from gateway.wire.deadlines import Sweeper
 from gateway.wire.errors import ConnectFailed, DeadlineExceeded, UpstreamBroken, UpstreamLost, WireError
 from gateway.wire.flow import Flow, waiting_for
 from gateway.wire.flow import run as flow
 from gateway.wire.tls import client_context, listener_context
 
-from .rig import LIMITS, free_port, pool_to, post, read_request, replying, run, until, upstream
+from .rig import LIMITS, ask, drink, free_port, pool_to, post, read_request, replying, run, until, upstream
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-async def drink(out: Outgoing) -> bytes:
-    """The whole body."""
-    body = b""
-    while piece := await out.chunk():
-        body += piece
-    return body
-
-
-async def ask(pool: Pool, body: Any = b"", limits: CallLimits = LIMITS, method: str = "POST") -> tuple[Outgoing, bytes]:
-    """One whole call, from asyncio code."""
-
-    async def call() -> tuple[Outgoing, bytes]:
-        head = post(body) if isinstance(body, bytes) else post().replace(b"content-length: 0", body.framing)
-        out = await pool.call(head, body, limits, method)
-        return out, await drink(out)
-
-    return await flow(call())
-
-
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize(
-    ("reply", "method", "body", "kept"),
-    [
-        (OK, "POST", b"ok", 1),
-        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", "POST", b"ok", 1),
-        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", "POST", b"ok", 0),
-        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", "POST", b"ok", 0),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "POST", b"ok", 1),
-        (
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n1;a=b\r\nk\r\n0\r\nX: y\r\n\r\n",
-            "POST",
-            b"ok",
-            1,
-        ),
-        (b"HTTP/1.1 200 OK\r\n\r\nok", "POST", b"ok", 0),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", "HEAD", b"", 1),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "HEAD", b"", 1),
-        (b"HTTP/1.1 200 OK\r\n\r\n", "HEAD", b"", 1),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", "POST", b"", 1),
-        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", "GET", b"", 1),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: x\r\n\r\n" + OK, "POST", b"ok", 1),
-        (b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", "POST", b"", 1),
-        (OK + b"HTTP/1.1 200 OK\r\n", "POST", b"ok", 0),
-        (OK + b"\n", "POST", b"ok", 0),
-        (b"HTTP/1.1 204 No Content\r\n\r\nx", "POST", b"", 0),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP", "POST", b"ok", 0),
-    ],
-)
-def test_answers_by_framing(loop: str, reply: bytes, method: str, body: bytes, kept: int) -> None:
-    """Each way of framing an answer gives its body and nothing else, and only a connection that ended exactly there is
-    used again; whole or byte by byte."""
-
-    async def main() -> None:
-        for size in (len(reply), 1):
-
-            async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int = size) -> None:
-                await read_request(reader)
-                for n in range(0, len(reply), size):
-                    writer.write(reply[n : n + size])
-                    await asyncio.sleep(0)
-                if kept:
-                    await reader.read()
-
-            async with upstream(script) as up, pool_to(up.port) as pool:
-                out, got = await ask(pool, method=method)
-                assert got == body
-                assert out.whole
-                assert not out.reused
-                if size > 1 or kept:
-                    assert pool.idle == kept
-
-    run(main, loop)
-
-
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "framing"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", "framing"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nContent-Length: 3\r\n\r\nok", "framing"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok", "framing"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok", "framing"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "framing"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nok", "framing"),
-        (b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "framing"),
-        (b"HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 2\r\n\r\nok", "syntax"),
-        (b"HTTP/1.1 200 OK\r\nx: a\nb: c\r\ncontent-length: 2\r\n\r\nok", "syntax"),
-        (b"HTTP/1.1 200 OK\r\nx: a\x00\r\ncontent-length: 2\r\n\r\nok", "syntax"),
-        (b"HTTP/1.1 200 OK\r\nx y: a\r\n\r\n", "syntax"),
-        (b"HTTP/1.1 999 OK\r\n\r\n", "syntax"),
-        (b"HTTP/2 200 OK\r\n\r\n", "version"),
-        (b"ICY 200 OK\r\n", "version"),
-        (b"\x15\x03\x01", "version"),
-        (b"HTTP/1.1 200 OK\r\n" + b"x: %b\r\n" % (b"a" * 999) * 80, "head_size"),
-        (b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: a\r\n" % n for n in range(300)) + b"\r\n", "head_size"),
-        (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", "upgrade"),
-        (b"HTTP/1.1 103 Hints\r\n\r\n" * 40, "informational"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\nok\n", "chunk"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "chunk"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nok\r\n", "chunk"),
-    ],
-)
-def test_d5_broken_answers(reply: bytes, reason: str) -> None:
-    """An answer two parsers could read differently, a flood of 1xx or an upgrade is UpstreamBroken, and the connection
-    is closed."""
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(reply)
-        await reader.read()
-
-    async def main() -> None:
-        async with upstream(script) as up, pool_to(up.port) as pool:
-            with pytest.raises(UpstreamBroken) as caught:
-                await ask(pool)
-            assert caught.value.reason == reason
-            assert pool.open == 0
-            await until(lambda: up.gone == 1)
-
-    run(main)
 
 
 @pytest.mark.parametrize(
