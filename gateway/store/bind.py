@@ -18,11 +18,12 @@ from gateway.settings.model import RunSettings, StoreSettings
 from gateway.store.counters import StoreCounters
 from gateway.store.hostlog import HostLog, LogFailed
 from gateway.store.journal import Journal
-from gateway.store.line import Line, LineError
+from gateway.store.line import Line
 from gateway.store.logfile import PENDING, STAMP, Found, stamp_key
 from gateway.store.recent import Recent
 from gateway.store.resp import argument
 from gateway.store.scripts import BIND, sha
+from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
 
 REMEMBERED = 50_000
@@ -123,6 +124,11 @@ class Binder:
             self._counters.stamps_resumed += 1
             return Bound(known.stamp, new=False, step=known.step, durable="redis")
         return await self._settle(request, digest, known, (data, reply))
+
+    def remember(self, stamp: Stamp) -> None:
+        """Keep a run of one request in mind that has become a stored run by its links."""
+        key = (run_digest(stamp.tenant, stamp.run), stamp.alias)
+        self.recent.put(key, _Known(stamp, _encode(stamp), 1, stamp.at_ms))
 
     def _remembered(self, request: BindRequest, digest: str) -> _Known | None:
         """The binding as this process or the ticket knows it."""

@@ -19,11 +19,12 @@ from gateway.core.contract.alias import AliasState
 from gateway.core.contract.release import Release
 from gateway.store.counters import StoreCounters
 from gateway.store.keys import Keys
-from gateway.store.line import Line, LineError
+from gateway.store.line import Line
 from gateway.store.pointers import PointerTable, save
 from gateway.store.records import Beat, StoreIdentity, alias_state, decode_release
 from gateway.store.resp import pack
 from gateway.store.scripts import HEARTBEAT, sha
+from gateway.store.sinks import LineError
 
 POLL_SECONDS = 0.2
 BEAT_SECONDS = 1.0

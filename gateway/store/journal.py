@@ -16,8 +16,9 @@ from gateway.core.contract.journal import Event, Exposure, Report, Step
 from gateway.core.contract.run import Stamp, run_digest
 from gateway.settings.model import StoreSettings
 from gateway.store.counters import StoreCounters
-from gateway.store.line import Line, LineError
+from gateway.store.line import Line
 from gateway.store.resp import argument, pack
+from gateway.store.sinks import LineError
 
 BATCH = 64
 FLUSH_SECONDS = 0.005

@@ -12,11 +12,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.store.breaker import Breaker
 from gateway.store.counters import LineCounters
 from gateway.store.resp import Desync, Parser, Push, ReplyError, pack
+from gateway.store.sinks import FutureSink, LineError, Sink
 from gateway.store.target import Finder, NoTarget, Target
 
 CONNECT_SECONDS = 1.0
@@ -35,26 +36,6 @@ REFUSING = frozenset({"misconf", "oom", "noreplicas", "busy", "noperm", "tryagai
 """Errors of a server that cannot take writes now: they open the breaker."""
 
 
-class LineError(Exception):
-    """A command was not answered with a value. `kind` is a metric label; `sent` is False when it surely had no effect."""
-
-    def __init__(self, kind: str, *, sent: bool = True, message: str = "") -> None:
-        self.kind = kind
-        self.sent = sent
-        self.message = message
-        super().__init__(kind)
-
-
-class Sink(Protocol):
-    """Who takes the reply of one command. A `Wait` is one. Neither method may raise."""
-
-    def done(self, value: Any) -> None:
-        """The server's answer."""
-
-    def fail(self, error: BaseException) -> None:
-        """A LineError: an error reply, or no reply."""
-
-
 @dataclass(frozen=True, slots=True)
 class LineOptions:
     """What one line is for. `probe` packs a command that writes; it must pass before the line is up."""
@@ -67,26 +48,7 @@ class LineOptions:
     """Channel to subscribe to, where the server speaks RESP3."""
 
 
-class _Future:
-    """A sink for asyncio code."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[Any] = loop.create_future()
-
-    def done(self, value: Any) -> None:
-        if not self.future.done():
-            self.future.set_result(value)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-            # The asker may have left with its task; an unread error is no news then.
-            self.future.exception()
-
-
-class _Subscription(_Future):
+class _Subscription(FutureSink):
     """Takes the answer of the PING behind a SUBSCRIBE. RESP3 answers SUBSCRIBE with a push, so only a refusal comes in order:
 
     then it comes in PING's place, and PING's own answer is still to come.
@@ -303,7 +265,7 @@ class Line:
         return answer
 
     def _answer(self) -> asyncio.Future[Any]:
-        sink = _Future(self._loop)
+        sink = FutureSink(self._loop)
         if self._transport is None:
             sink.fail(LineError("closed", sent=False))
         else:

@@ -16,11 +16,12 @@ from gateway.core.contract.run import Source, Stamp, run_digest
 from gateway.settings.model import RunSettings, StoreSettings
 from gateway.store.counters import StoreCounters
 from gateway.store.hostlog import HostLog, LogFailed
-from gateway.store.line import Line, LineError
-from gateway.store.logfile import LINK, PENDING, link_key
+from gateway.store.line import Line
+from gateway.store.logfile import LINK, PENDING, STAMP, link_key, stamp_key
 from gateway.store.recent import Recent
 from gateway.store.resp import argument, pack
 from gateway.store.scripts import REPLAY, sha
+from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
 
 REMEMBERED = 50_000
@@ -36,13 +37,12 @@ class Linked(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A link in the host log. `stamp` where the link made a stored run of a run of one request."""
+    """A link in the host log. The stamp of its run is there before it, under its own key."""
 
     id: str
     tenant: str
     run: str
     alias: str
-    stamp: Stamp | None = None
 
 
 _decode = msgspec.json.Decoder(Linked).decode
@@ -95,8 +95,11 @@ class Links:
         """Whether the run has a key and a journal of its own: it was named, or a link made it one."""
         return stamp.source is not Source.NONE or self._turned.get((stamp.tenant, stamp.run)) is True
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
-        """Tie ids to the run of a stamp. Never waits and never fails; what the store misses comes from the host log."""
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> bool:
+        """Tie ids to the run of a stamp; True when that made a stored run of it.
+
+        Never waits and never fails; what the store misses comes from the host log.
+        """
         turn = not self.stored(stamp)
         linked = Linked(stamp.run, stamp.alias)
         commands: list[bytes] = []
@@ -106,12 +109,16 @@ class Links:
         for identifier in ids:
             self._recent.put((tenant, identifier), linked)
             commands.append(link_command(self._prefix, (tenant, identifier, linked), self._ttl_ms))
-        sent = self._send(commands)
-        for at, identifier in enumerate(ids):
-            record = LinkRecord(identifier, tenant, stamp.run, stamp.alias, stamp if turn and at == 0 else None)
-            flags = 0 if sent else PENDING
-            _ = self._log.append(LINK, flags, link_key(tenant, identifier), msgspec.json.encode(record))
-            self._counters.log_pending += not sent
+        flags = 0 if self._send(commands) else PENDING
+        if turn:
+            key = stamp_key(stamp.tenant, stamp.run, stamp.alias)
+            _ = self._log.append(STAMP, flags, key, msgspec.json.encode(stamp))
+        for identifier in ids:
+            record = msgspec.json.encode(LinkRecord(identifier, tenant, stamp.run, stamp.alias))
+            _ = self._log.append(LINK, flags, link_key(tenant, identifier), record)
+        if flags:
+            self._counters.log_pending += len(ids) + turn
+        return turn
 
     def _send(self, commands: list[bytes]) -> bool:
         try:

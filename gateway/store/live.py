@@ -29,7 +29,7 @@ from gateway.store.history import history_values
 from gateway.store.hostlog import HostLog
 from gateway.store.journal import Bulk, Journal
 from gateway.store.keys import Keys
-from gateway.store.line import Line, LineError, LineOptions
+from gateway.store.line import Line, LineOptions
 from gateway.store.links import Linked, Links
 from gateway.store.pointers import PointerTable
 from gateway.store.records import (
@@ -44,6 +44,7 @@ from gateway.store.records import (
 from gateway.store.resp import pack
 from gateway.store.scripts import CREATE_ALIAS, LIVE, sha
 from gateway.store.settle import Settler
+from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 from gateway.wire.flow import Wait
 
@@ -169,7 +170,8 @@ class LiveStore:
 
     def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
         """Tie ids an answer hands out to its run. A run of one request becomes a stored run by it."""
-        self._links.link(tenant, ids, stamp)
+        if self._links.link(tenant, ids, stamp):
+            self._binder.remember(stamp)
 
     # -- records after the fact ---------------------------------------------------------------------------------------
 

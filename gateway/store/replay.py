@@ -18,14 +18,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.contract.run import Source, Stamp
+from gateway.core.contract.run import Stamp
 from gateway.settings.model import RunSettings, StoreSettings
 from gateway.store.counters import StoreCounters
 from gateway.store.journal import Journal
-from gateway.store.line import Line, LineError
+from gateway.store.line import Line
 from gateway.store.links import LinkRecord, link_command, replay_command
 from gateway.store.logfile import LINK, PENDING, STAMP, Found, Reader
 from gateway.store.recent import Recent
+from gateway.store.sinks import LineError
 
 BATCH = 64
 MARGIN_MS = 30_000
@@ -128,14 +129,14 @@ class Replay:
         try:
             if record.kind == LINK:
                 link = msgspec.json.decode(record.body, type=LinkRecord)
-                first = [] if link.stamp is None else [replay_command(self._prefix, link.stamp, self._ttls, 1)]
-                return [*first, link_command(self._prefix, link, self._ttls[0])]
+                return [link_command(self._prefix, link, self._ttls[0])]
             stamp = msgspec.json.decode(record.body, type=Stamp)
         except msgspec.MsgspecError:
             return []
         if record.kind != STAMP or stamp.at_ms < oldest:
             return []
-        if stamp.source is Source.NONE:
+        if not record.key:
+            # A run of one request: nothing can ask for it again, its plan is all there is.
             return [self._journal.plan(record.body, stamp.alias)] if pending else []
         winner = winners.get(record.key)
         if winner is not None and stamp.at_ms - winner.at_ms < self._ttls[0]:

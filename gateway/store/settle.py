@@ -14,7 +14,7 @@ from gateway.store.bind import Binder
 from gateway.store.counters import StoreCounters
 from gateway.store.hostlog import HostLog
 from gateway.store.journal import Journal
-from gateway.store.line import Line, LineError
+from gateway.store.line import Line
 from gateway.store.logfile import path_of, segments
 from gateway.store.pointers import PointerTable
 from gateway.store.replay import (
@@ -27,6 +27,7 @@ from gateway.store.replay import (
     read_checkpoint,
     write_checkpoint,
 )
+from gateway.store.sinks import LineError
 
 MARK_SECONDS = 5.0
 SWEEP_SECONDS = 30.0

@@ -15,9 +15,10 @@ import pytest
 from gateway.settings.model import StoreSettings
 from gateway.store.breaker import OPEN
 from gateway.store.counters import LineCounters
-from gateway.store.line import Line, LineError, LineOptions
+from gateway.store.line import Line, LineOptions
 from gateway.store.resp import pack
 from gateway.store.scripts import sha
+from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 from gateway.wire.flow import Wait, run
 from tests.store.lives import Command, until

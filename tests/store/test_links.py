@@ -58,6 +58,10 @@ async def test_offline_links(tmp_path: Path, redis_server: RealRedis) -> None:
         assert await run(live.linked("t", ["call_2"])) == Linked("n", "a")
         assert await run(live.linked("t", ["call_9"])) is None
         assert live.counters.links_unknown == 1
+        offline = await bind(live, stamp("n", "rel_2", source=Source.TOOL_CALL))
+        assert (offline.new, offline.stamp.release) == (False, "rel_1"), (
+            "the run it became is resumed without the store"
+        )
     async with opened(redis_server.url, tmp_path) as live:
         await until(lambda: settled(live))
     async with opened(redis_server.url, tmp_path / "other") as elsewhere:

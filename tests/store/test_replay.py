@@ -42,13 +42,15 @@ def in_store(redis_server: RealRedis, name: str) -> str | None:
 async def test_pending_records_reach_the_store_once(redis_server: RealRedis, tmp_path: Path) -> None:
     """Pending stamps and links are written; junk is skipped; a second replay changes nothing but says the same."""
     old = now_ms() - 100_000_000_000
-    link = LinkRecord("call_1", "t", "n", "a", stamp("n", "rel_4", source=Source.NONE))
+    link = LinkRecord("call_1", "t", "n", "a")
+    turned = stamp("n", "rel_4", source=Source.NONE)
     tmp_path.joinpath("log").mkdir()
     path_of(tmp_path / "log", 1).write_bytes(
         record(stamp("r1", "rel_1"))
         + b"junk"
         + record(stamp("acknowledged", "rel_2"), 0)
         + record(stamp("n2", "rel_3", source=Source.NONE))
+        + pack_record(STAMP, PENDING, stamp_key("t", "n", "a"), encode_stamp(turned))
         + pack_record(LINK, PENDING, link_key("t", "call_1"), msgspec.json.encode(link))
         + record(stamp("expired", at=old))
         + record(stamp("r1", "rel_9"))
