@@ -1,0 +1,39 @@
+"""`trivet run`: list, show, restart."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import call
+from tests.gateway_process import Gateway
+
+
+def test_list_newest_first(gateway: Gateway) -> None:
+    """Runs with their release and model; a run of one request is not among them."""
+    call(gateway, "support", "r-2")
+    rows = gateway.json("run", "list", "--since", "1h")
+    assert [row["run"] for row in rows][:2] == ["r-2", "r-1"]
+    assert "r-1" in gateway.cli("run", "list", "--limit", "5").stdout
+    gateway.cli("run", "list", "--limit", "0", status=2)
+
+
+def test_show_is_a_table_of_steps(gateway: Gateway) -> None:
+    """Asked, pinned and answering model, status, times and tokens of each step."""
+    found = gateway.json("run", "show", "r-1")
+    assert [step["step"] for step in found["steps"]][:2] == [1, 2]
+    assert found["stamps"][0]["alias"] == "support"
+    table = gateway.cli("run", "show", "r-1").stdout
+    for word in ("bound to", "steps", "support", "openai/gpt-4o-2024-08-06", "200 ok", "5/3"):
+        assert word in table
+
+
+def test_restart_names_the_new_run(gateway: Gateway) -> None:
+    """A new run on the current releases, which a request can use at once; the old run stays."""
+    made = gateway.json("run", "restart", "r-1")
+    answer = call(gateway, "support", made["run"])
+    assert answer.headers["x-trivet-bound"] == "resumed"
+    assert made["old"] == "r-1"
+    assert gateway.json("run", "show", "r-1")["run"] == "r-1"
+
+
+def test_unknown_run_is_1(gateway: Gateway) -> None:
+    """A run that nobody knows."""
+    gateway.cli("run", "show", "nobody", status=1)
