@@ -19,7 +19,7 @@ from gateway.live.life import Life
 from gateway.live.models import models
 from gateway.live.passing import pass_through
 from gateway.live.record import record
-from gateway.live.refuse import answer_fault, draining, fault_of, internal
+from gateway.live.refuse import answer_fault, draining, fault_of, internal, slow_body
 from gateway.live.relay import relay
 from gateway.live.rewrite import rewrite
 from gateway.live.runs import runs
@@ -58,7 +58,11 @@ class Handler:
             _gone(worker, life, gone)
         except DeadlineExceeded as late:
             life.outcome, life.code = Outcome.SLOW_CLIENT, f"client_{late.phase}"
-            _abort(life)
+            if late.phase == "body" and not life.sending:
+                _drop_upstream(life)
+                answer_fault(life, slow_body())
+            else:
+                _abort(life)
         except Draining:
             life.outcome, life.code = Outcome.CUT, "draining"
             _drop_upstream(life)

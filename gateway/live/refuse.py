@@ -80,6 +80,18 @@ def internal(what: str = "The gateway failed on this request; its log has the de
     return Fault(Kind.INTERNAL, "internal_error", what, side=Side.GATEWAY, retry=True)
 
 
+def slow_body() -> Fault:
+    """The client's body stalled; the connection closes behind this answer, as the rest of the body is unread."""
+    return Fault(
+        Kind.CLIENT_TIMEOUT,
+        "request_timeout",
+        "The request body came too slowly.",
+        reason="body_timeout",
+        retry=True,
+        close=True,
+    )
+
+
 def draining() -> Fault:
     """The process is going away."""
     return Fault(
