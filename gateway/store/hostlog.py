@@ -14,24 +14,23 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gateway.store.counters import StoreCounters
-from gateway.store.logfile import Found, Reader, pack_record, path_of, prune, record_at, segments
+from gateway.store.logfile import BODY_LIMIT, Found, pack_record, path_of, prune, segments
+from gateway.store.logindex import LogIndex
 from gateway.wire.flow import Wait
 
 COMMIT_SECONDS = 0.5
 """How long a binding may wait for the disk."""
-FIND_SECONDS = 2.0
+FIND_SECONDS = 1.0
 """How long a look-up may wait for the index."""
 INLINE_BYTES = 64 << 10
 """A tail this short is read on the spot; more goes to a thread."""
-REST_SECONDS = 0.001
-"""Pause of the reading thread after each piece, so that it never holds the interpreter for long."""
+REST_SECONDS = (0.004, 0.0005)
+"""Pause of the reading thread after each piece, at leisure and while somebody waits."""
 BATCH_BYTES = 8 << 20
-INDEX_LIMIT = 1_000_000
 
 _WORDS = {errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EROFS: "readonly", errno.EACCES: "denied", errno.EIO: "io"}
 
@@ -118,9 +117,10 @@ class HostLog:
         self._committing: list[Wait[None]] | None = None
         self._commit_timer: asyncio.TimerHandle | None = None
         self._slow = False
-        self._index = _Index(directory)
+        self._index = LogIndex(directory)
         self._deep = True
         self._finders: list[Wait[None]] = []
+        self._find_timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._jobs: set[asyncio.Future[Any]] = set()
         self._stop = threading.Event()
@@ -132,9 +132,10 @@ class HostLog:
     def append(self, kind: int, flags: int, key: int, body: bytes) -> Wait[None]:
         """Write a record with everything else of this loop iteration; the wait ends when the kernel has it, or with LogFailed."""
         wait: Wait[None] = Wait()
-        if self._batch_bytes > BATCH_BYTES:
-            self._counters.log_error("slow")
-            wait.fail(LogFailed("slow"))
+        if self._batch_bytes > BATCH_BYTES or len(body) > BODY_LIMIT:
+            why = "slow" if self._batch_bytes > BATCH_BYTES else "too_big"
+            self._counters.log_error(why)
+            wait.fail(LogFailed(why))
             return wait
         record = pack_record(kind, flags, key, body)
         self._batch.append(record)
@@ -228,7 +229,7 @@ class HostLog:
 
     def begin(self, segment: int, offset: int) -> None:
         """Say where the part of the log begins that the store may not know; before the first look-up."""
-        self._index = _Index(self.directory, segment, offset)
+        self._index = LogIndex(self.directory, segment, offset)
         self._deep = (segment, offset) == (0, 0)
 
     async def find(self, key: int, *, deep: bool = True) -> list[Found]:
@@ -242,7 +243,9 @@ class HostLog:
             if not self._caught_up():
                 wait: Wait[None] = Wait()
                 self._finders.append(wait)
-                self.read_ahead()
+                self._read_ahead()
+                if self._find_timer is None and self._loop is not None:
+                    self._find_timer = self._loop.call_later(FIND_SECONDS, self._find_late)
                 await wait
                 if deep and not self._deep:
                     return await self.find(key, deep=True)
@@ -261,24 +264,30 @@ class HostLog:
         self._counters.log_bad = reader.bad
         return True
 
-    def read_ahead(self) -> None:
-        """Begin to read the log into the index in a thread."""
+    def warm(self) -> None:
+        """Read the whole log into the index at leisure, so that an outage finds it ready."""
+        if not self._reading and not self._deep:
+            self.begin(0, 0)
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
         if self._reading:
             return
         self._reading = True
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        timer = loop.call_later(FIND_SECONDS, self._find_late)
         job = loop.run_in_executor(self._threads, self._read_all)
         self._jobs.add(job)
-        job.add_done_callback(lambda ended: self._read(timer, ended))
+        job.add_done_callback(self._read)
 
     def _read_all(self) -> None:
         while not self._stop.is_set() and self._index.advance():
-            time.sleep(REST_SECONDS)
+            time.sleep(REST_SECONDS[bool(self._finders)])
 
-    def _read(self, timer: asyncio.TimerHandle, ended: asyncio.Future[None]) -> None:
+    def _read(self, ended: asyncio.Future[None]) -> None:
         self._jobs.discard(ended)
-        timer.cancel()
+        if self._find_timer is not None:
+            self._find_timer.cancel()
+            self._find_timer = None
         self._reading = False
         self._counters.log_bad = self._index.reader.bad
         finders, self._finders = self._finders, []
@@ -290,9 +299,9 @@ class HostLog:
                 finder.fail(LogFailed("io"))
 
     def _find_late(self) -> None:
+        self._find_timer = None
+        self._counters.log_error("index_slow")
         finders, self._finders = self._finders, []
-        if finders:
-            self._counters.log_error("index_slow")
         for finder in finders:
             finder.fail(LogFailed("slow"))
 
@@ -317,40 +326,3 @@ class HostLog:
                 await asyncio.wait(self._jobs, timeout=COMMIT_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._writer.close()
-
-
-class _Index:
-    """Where in the log the records of a key are. Grows with the log, bounded; a reader thread or the loop feeds it, never both."""
-
-    def __init__(self, directory: Path, segment: int = 0, offset: int = 0) -> None:
-        self.reader = Reader(directory, segment, offset)
-        self._places: dict[int, int | tuple[int, ...]] = {}
-
-    def advance(self) -> bool:
-        """Take in one more piece; False at the end of the log."""
-        found = self.reader.step()
-        if found is None:
-            return False
-        places = self._places
-        for record in found:
-            if not record.key:
-                continue
-            place = record.segment << 32 | record.offset
-            known = places.get(record.key)
-            if known is None:
-                places[record.key] = place
-            else:
-                places[record.key] = (*(known if isinstance(known, tuple) else (known,)), place)
-        if len(places) > INDEX_LIMIT:
-            self._places = dict(islice(places.items(), INDEX_LIMIT // 2, None))
-        return True
-
-    def find(self, key: int) -> list[Found]:
-        """The records of a key that are still there."""
-        known = self._places.get(key, ())
-        records: list[Found] = []
-        for place in known if isinstance(known, tuple) else (known,):
-            record = record_at(self.reader.directory, place >> 32, place & 0xFFFFFFFF)
-            if record is not None and record.key == key:
-                records.append(record)
-        return records

@@ -163,6 +163,7 @@ class Settler:
         if not self._due and not self._whole:
             self._binder.unsettled = False
             self._counters.log_pending = 0
+            self._log.warm()
 
     async def _sweep(self, wall: int) -> None:
         """Move the checkpoint on; replay what another worker of the host left behind."""
