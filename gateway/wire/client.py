@@ -93,13 +93,7 @@ class Pool:
         Interrupted or failed, the connection is closed before the error leaves.
         """
         unused = self._unused
-        while unused:
-            line = unused.pop()
-            if line.usable():
-                break
-            line.drop()
-        else:
-            line = await self._seek(limits.connect)
+        line = unused.pop() if unused else await self._seek(limits.connect)
         stream: BodyStream | None = None
         if body is None or isinstance(body, bytes):
             out = line.begin(head, body, limits, method)
@@ -137,6 +131,7 @@ class Pool:
         while self._seekers:
             seeker = self._seekers.popleft()
             if not seeker.wait.ready:
+                line.due = NEVER
                 seeker.wait.done(line)
                 return
         line.due = line.now() + self._idle_seconds

@@ -94,6 +94,8 @@ class Line(asyncio.Protocol):
             out.whole = True
             self._finish(out, follows=True)
             out.wake()
+        else:
+            self.drop()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -118,10 +120,6 @@ class Line(asyncio.Protocol):
         """Loop time."""
         return self._loop.time()
 
-    def usable(self) -> bool:
-        """Whether a call may be sent: not known to be closed."""
-        return not self.lost and not self._transport.is_closing()
-
     def begin(self, head: bytes, body: bytes | None, limits: CallLimits, method: str) -> Outgoing:
         """Send a request; the answer comes in the Outgoing."""
         now = self._loop.time()
@@ -129,7 +127,7 @@ class Line(asyncio.Protocol):
         self.calls += 1
         self._out = out
         self._informational = 0
-        self.due = out.due_for_head(now)
+        self.due = min(out._total, now + limits.first_byte) if limits.first_byte else out._total
         if not body:
             self._transport.write(head)
         elif len(body) <= JOIN_BELOW:
@@ -233,8 +231,8 @@ class Line(asyncio.Protocol):
             data = data[end:]
             if not data:
                 return
-        self.due = NEVER
-        out.open_body(self._loop.time())
+        now = self._loop.time()
+        out.open_body(now)
         follows = False
         if out.whole:
             follows = len(data) > end
@@ -263,10 +261,10 @@ class Line(asyncio.Protocol):
     def _finish(self, out: Outgoing, *, follows: bool) -> None:
         """The answer is whole: the connection goes back to the pool, or closes."""
         self._out = None
-        out.release()
-        self.resume_reading()
+        out._line = None
+        if self._reading_paused:
+            self.resume_reading()
         if follows or not out.keep or not out.uploaded:
             self.drop()
             return
-        self.due = NEVER
         self._pool.give_back(self)

@@ -202,7 +202,3 @@ class Outgoing(ReplyHead):
         if wait is not None:
             self._wait = None
             wait.fail(error)
-
-    def release(self) -> None:
-        """The connection is no longer this answer's."""
-        self._line = None

@@ -78,7 +78,7 @@ def test_drop_is_final() -> None:
         line.drop()
         line.connection_lost(None)
         assert pool.open == 0
-        assert not line.usable()
+        assert line.lost
         with pytest.raises(UpstreamLost):
             out.head()
 
