@@ -102,6 +102,11 @@ async def _show(stage: Stage, run: Run) -> None:
             for step in detail.steps
         ],
     )
-    lost = sorted(set(range(1, detail.steps[-1].step)) - {step.step for step in detail.steps})
-    if lost:
-        stage.screen.say(f"step {lost[0]} has no entry: its worker died before it could write one.", "dim")
+    for step in lost(detail):
+        stage.screen.say(f"step {step} has no entry: its worker died before it could write one.", "dim")
+
+
+def lost(detail: RunDetail) -> list[int]:
+    """Steps that were numbered when they were bound, and never told how they ended."""
+    told = {step.step for step in detail.steps}
+    return sorted(set(range(1, max(told, default=0))) - told)

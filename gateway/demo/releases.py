@@ -10,6 +10,7 @@ import msgspec
 from gateway.core.contract.records import Moved, ReleaseMade
 from gateway.demo.agent import MODEL, Run, cases
 from gateway.demo.minds import NEW, OLD
+from gateway.demo.screen import Screen
 from gateway.demo.served import Refused
 from gateway.demo.stage import Caught, Stage, Working, work_all
 
@@ -30,14 +31,14 @@ async def release(stage: Stage, old: str) -> None:
         await _promote(stage, new)
         runs = await work_all(stage.pinned, cases(51_000, NEW_RUNS), "desk")
         first.let_go()
-        _tell(stage, "promote", runs, await one.done(), (new, NEW), (old, OLD))
+        tell(screen, "promote", runs, await one.done(), (new, NEW), (old, OLD))
         await screen.read(1.5)
         group.start_soon(other.work, stage.pinned, cases(52_000, 1)[0], "desk-new", second)
         await second.until(1)
         await _roll_back(stage)
         runs = await work_all(stage.pinned, cases(53_000, NEW_RUNS), "desk")
         second.let_go()
-        _tell(stage, "rollback", runs, await other.done(), (old, OLD), (new, NEW))
+        tell(screen, "rollback", runs, await other.done(), (old, OLD), (new, NEW))
     await screen.read(1.5)
 
 
@@ -62,7 +63,7 @@ async def _promote(stage: Stage, new: str) -> None:
         screen.claim("refused: nothing says that this release is as good", held=True)
     screen.command(f'{shown} "friendlier" --override demo')
     moved = await _moved(stage, *words, "friendlier", "--override", "demo")
-    screen.claim(f"promoted; {_followed(moved)}", moved.changed and not moved.acknowledged.silent)
+    screen.claim(f"promoted; {followed(moved)}", moved.changed and not moved.acknowledged.silent)
 
 
 async def _roll_back(stage: Stage) -> None:
@@ -71,7 +72,7 @@ async def _roll_back(stage: Stage) -> None:
     moved = await _moved(stage, "rollback", MODEL, "--reason", "refunds against the policy")
     before, after = moved.before["*"].release, moved.after["*"].release
     screen.claim(
-        f"rolled back in one write, {before} to {after}; {_followed(moved)}",
+        f"rolled back in one write, {before} to {after}; {followed(moved)}",
         moved.changed and not moved.acknowledged.silent and moved.acknowledged.slowest < 1000,
     )
 
@@ -81,20 +82,21 @@ async def _moved(stage: Stage, *words: str) -> Moved:
         return msgspec.json.decode(await stage.gateway.verb(*words), type=Moved)
 
 
-def _followed(moved: Moved) -> str:
+def followed(moved: Moved) -> str:
+    """How fast every worker had the new pointer."""
     count = len(moved.acknowledged.milliseconds)
     return f"all {count} workers had it within {moved.acknowledged.slowest:.0f} ms"
 
 
-def _tell(
-    stage: Stage, act: str, runs: Sequence[Run], in_flight: Run, now: tuple[str, str], before: tuple[str, str]
+def tell(
+    screen: Screen, act: str, runs: Sequence[Run], in_flight: Run, now: tuple[str, str], before: tuple[str, str]
 ) -> None:
     """Say which release new runs got, and which one the run in flight kept."""
-    stage.screen.claim(
+    screen.claim(
         f"after the {act}, {len(runs)} new runs: every step on {now[1]}",
         all(set(run.releases) == {now[0]} and set(run.models) == {now[1]} for run in runs),
     )
-    stage.screen.claim(
+    screen.claim(
         f"the run that was in flight: all {len(in_flight.models)} steps on {before[1]}",
         set(in_flight.releases) == {before[0]} and set(in_flight.models) == {before[1]},
     )

@@ -95,7 +95,7 @@ async def move(stage: Stage, release: str) -> None:
     each = 2 * WHOLE + IN_FLIGHT
     screen.heading(f"2. {each} runs direct, {each} through Trivet; in the middle the provider moves {MODEL}")
     with screen.counting("agents at work", 2 * each) as advance:
-        direct, pinned = await _work_around_the_move(stage, advance)
+        direct, pinned = await work_around_the_move(stage, advance)
     screen.say(
         f"{WHOLE} runs each ended before the move, {IN_FLIGHT} were in the middle of their work, {WHOLE} began after it."
     )
@@ -132,7 +132,8 @@ def _counts(gap: Gap) -> str:
     return f"{gap.before.count} > {gap.after.count}"
 
 
-async def _work_around_the_move(stage: Stage, advance: Advance) -> tuple[Told, Told]:
+async def work_around_the_move(stage: Stage, advance: Advance) -> tuple[Told, Told]:
+    """Let both agents work, move the name when all runs that are to be caught are held, and let them end: direct, Trivet."""
     found: dict[str, Told] = {}
     caught = Caught()
     moved, ended = anyio.Event(), [anyio.Event(), anyio.Event()]

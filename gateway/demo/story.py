@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+from openai import OpenAIError
 
 from gateway.demo.agent import Agent, client, connections
 from gateway.demo.crashes import crash
 from gateway.demo.provider import MockProvider
+from gateway.demo.real import tell_real
 from gateway.demo.releases import release
 from gateway.demo.scenes import learn, move
 from gateway.demo.screen import Screen
@@ -47,18 +50,25 @@ async def tell(*, real: bool = False, fast: bool = False, seed: int = 7, screen:
 
 async def _told(screen: Screen, seed: int, *, real: bool) -> int:
     began = anyio.current_time()
+    code = HELD
     try:
         if real:
-            from gateway.demo.real import tell_real  # noqa: PLC0415 - needs packages that only --real needs
-
             code = await tell_real(screen)
-            if code:
-                return code
         else:
             await _scenes(screen, seed)
-    except (GatewayFailed, Refused) as failed:
-        screen.claim(str(failed), held=False)
-    return _end(screen, anyio.current_time() - began)
+    except* (GatewayFailed, Refused, OpenAIError) as failed:
+        for each in _single(failed):
+            screen.claim(str(each) or type(each).__name__, held=False)
+    return code or _end(screen, anyio.current_time() - began)
+
+
+def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    """The exceptions of a group of groups."""
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _single(each)
+        else:
+            yield each
 
 
 async def _scenes(screen: Screen, seed: int) -> None:
@@ -87,7 +97,7 @@ async def _scenes(screen: Screen, seed: int) -> None:
 def _end(screen: Screen, seconds: float) -> int:
     screen.heading(f"{len(screen.held)} of {len(screen.held) + len(screen.failed)} claims held, in {seconds:.0f} s.")
     for text in screen.failed:
-        screen.say(f"did not hold: {text}", "bold red")
+        screen.say(f"did not hold: {text.splitlines()[0]}", "bold red")
     screen.say("With a real provider it is one step:")
     screen.command("OPENAI_API_KEY=... trivet serve          # or without a key: your agent's own is forwarded")
     screen.command("export OPENAI_BASE_URL=http://127.0.0.1:8080/v1   # your agent, unchanged")
