@@ -1,0 +1,37 @@
+"""Numbers of rooms under the names of the metric table."""
+
+from __future__ import annotations
+
+from gateway.store.counters import StoreCounters
+from gateway.telemetry.counters import Registry
+from gateway.wire.counters import WireCounters
+from gateway.wiring import readings
+
+
+def test_every_reading_is_in_the_metric_table() -> None:
+    """A registry takes them all: names and label counts fit, whatever was counted."""
+    wire, store = WireCounters(), StoreCounters()
+    wire.reject("framing")
+    wire.reject("connections")
+    wire.timeout("head")
+    store.stamps.error("timeout")
+    store.dropped("full", 3)
+    store.log_error("enospc")
+    store.pointer_age = 0.2
+    registry = Registry()
+    registry.source(readings.wire(wire, lambda: 5))
+    registry.source(readings.store(store))
+    numbers = registry.snapshot().numbers
+    assert numbers["connections"] == [((), 5)]
+    assert numbers["conn_rejected_total"] == [((), 1)]
+    assert (("framing",), 1) in numbers["rejected_total"]
+    assert numbers["journal_dropped_total"] == [(("full",), 3)]
+    assert numbers["redis_errors_total"] == [(("stamps", "timeout"), 1)]
+    assert numbers["wal_errors_total"] == [((), 1)]
+
+
+def test_unknown_pointer_age_is_not_shown() -> None:
+    """A host that never heard of pointers shows no age, rather than -1."""
+    registry = Registry()
+    registry.source(readings.store(StoreCounters()))
+    assert "pointer_age_seconds" not in registry.snapshot().numbers
