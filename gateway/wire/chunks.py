@@ -55,15 +55,23 @@ class ChunkDecoder:
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes in `data`, b"" when there are none. Not to be called after `ended`. Raises ChunkError."""
+        end = len(data)
+        need = self._need
         if self._partial:
             data = self._partial + data
             self._partial = b""
+            end = len(data)
+        elif not need and self._trailers < 0:
+            # Most often a read is one whole chunk: an event of a stream.
+            line_end = data.find(b"\r\n", 0, 18)
+            if line_end > 0 and data.endswith(b"\r\n"):
+                line = data[:line_end]
+                if _SIZE(line) is not None and int(line, 16) == end - line_end - 4 > 0:
+                    return data[line_end + 2 : end - 2]
         if self._trailers >= 0:
             self._read_trailers(data, 0)
             return b""
         position = 0
-        end = len(data)
-        need = self._need
         pieces: list[bytes] = []
         while position < end:
             if not need:

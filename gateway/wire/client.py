@@ -134,7 +134,7 @@ class Pool:
                 line.due = NEVER
                 seeker.wait.done(line)
                 return
-        line.due = line.now() + self._idle_seconds
+        line.due = line.loop.time() + self._idle_seconds
         self._unused.append(line)
 
     def lost(self, line: Line) -> None:

@@ -122,10 +122,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The transport's buffer is over its high-water mark."""
         self.write_paused = True
+        if self._incoming is not None:
+            self._incoming.congested = True
 
     def resume_writing(self) -> None:
         """The transport's buffer is low again."""
         self.write_paused = False
+        if self._incoming is not None:
+            self._incoming.congested = False
         wait = self._write_wait
         if wait is not None:
             self._write_wait = None

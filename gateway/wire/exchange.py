@@ -37,6 +37,8 @@ _TO_THE_END = -2
 class Incoming(RequestHead):
     """One request and its answer. Made by the server; every method belongs to the handler of this request.
 
+    `congested`: the transport is over its high-water mark, so that `drained` would wait (looking first is cheaper).
+
     `began`: the head of an answer has been started. `sent`: body bytes handed to the transport. `finished`: the answer
     was ended, whole or not. `started` is loop time when the head was complete, `peer` the client's address.
     """
@@ -59,6 +61,7 @@ class Incoming(RequestHead):
         "_wait",
         "_waited",
         "began",
+        "congested",
         "finished",
         "flow",
         "gone",
@@ -77,6 +80,7 @@ class Incoming(RequestHead):
         self.began = False
         self.finished = False
         self.gone = False
+        self.congested = link.write_paused
         self.sent = 0
         # The answer: head held back for the first bytes, body bytes still owed (or how else it ends).
         self._head = b""
@@ -294,12 +298,19 @@ class Incoming(RequestHead):
         else:
             self._transport.writelines((head, data))
 
+    def flush(self) -> None:
+        """Let the head leave before any byte of the body is there."""
+        head = self._head
+        if head and not self.finished and not self.gone:
+            self._head = b""
+            self._transport.write(head)
+
     async def drained(self) -> None:
         """Return once the transport takes more; at once unless it is over its high-water mark.
 
         Raises DeadlineExceeded("write") when the client took nothing for `write_seconds`, and ClientGone.
         """
-        if self._link.write_paused:
+        if self.congested:
             if self.gone:
                 raise ClientGone("stream")
             await self._link.writable()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
+from gateway.wire.chunks import ChunkError
 from gateway.wire.deadlines import NEVER
 from gateway.wire.errors import UpstreamBroken, UpstreamLost, WireError
 from gateway.wire.flow import Wait
@@ -40,7 +41,6 @@ class Line(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_informational",
-        "_loop",
         "_out",
         "_pool",
         "_reading_paused",
@@ -49,6 +49,7 @@ class Line(asyncio.Protocol):
         "_write_wait",
         "calls",
         "due",
+        "loop",
         "lost",
     )
 
@@ -56,7 +57,7 @@ class Line(asyncio.Protocol):
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
         self._pool = pool
-        self._loop = loop
+        self.loop = loop
         self._out: Outgoing | None = None
         self._buffer = b""
         self._informational = 0
@@ -116,13 +117,9 @@ class Line(asyncio.Protocol):
 
     # --- for the pool and the answer ----------------------------------------------------------------------------
 
-    def now(self) -> float:
-        """Loop time."""
-        return self._loop.time()
-
     def begin(self, head: bytes, body: bytes | None, limits: CallLimits, method: str) -> Outgoing:
         """Send a request; the answer comes in the Outgoing."""
-        now = self._loop.time()
+        now = self.loop.time()
         out = Outgoing(self, method, limits, now, reused=self.calls > 0)
         self.calls += 1
         self._out = out
@@ -161,12 +158,12 @@ class Line(asyncio.Protocol):
         if left is None:
             self._transport.write(b"0\r\n\r\n")
         out.uploaded = True
-        self.due = out.due_for_head(self._loop.time())
+        self.due = out.due_for_head(self.loop.time())
 
     async def _writable(self, out: Outgoing) -> None:
         wait: Wait[None] = Wait()
         self._write_wait = wait
-        self.due = out.due_for_head(self._loop.time())
+        self.due = out.due_for_head(self.loop.time())
         await wait
         self.due = out._total
 
@@ -231,7 +228,7 @@ class Line(asyncio.Protocol):
             data = data[end:]
             if not data:
                 return
-        now = self._loop.time()
+        now = self.loop.time()
         out.open_body(now)
         follows = False
         if out.whole:
@@ -247,16 +244,31 @@ class Line(asyncio.Protocol):
         out.wake()
 
     def _read_body(self, out: Outgoing, data: bytes) -> None:
-        data, follows = out.feed(data)
+        decoder = out._decoder
+        follows = False
+        if decoder is None:
+            data, follows = out.feed(data)
+        else:
+            try:
+                data = decoder.feed(data)
+            except ChunkError:
+                raise UpstreamBroken("chunk") from None
+            if decoder.ended:
+                out.whole = True
+                follows = bool(decoder.rest)
         if out.whole:
             self._finish(out, follows=follows)
-            if not out.hand_over(data) and data:
-                out.take(data)
-        elif data:
+        elif not data:
+            return
+        else:
             self.due = out._total
-            if not out.hand_over(data) and out.take(data) and not self._reading_paused:
-                self._reading_paused = True
-                self._transport.pause_reading()
+        wait = out._wait
+        if wait is not None:
+            out._wait = None
+            wait.done(data)
+        elif data and out.take(data) and not self._reading_paused and not out.whole:
+            self._reading_paused = True
+            self._transport.pause_reading()
 
     def _finish(self, out: Outgoing, *, follows: bool) -> None:
         """The answer is whole: the connection goes back to the pool, or closes."""

@@ -31,13 +31,12 @@ class Outgoing(ReplyHead):
 
     __slots__ = (
         "_decoder",
-        "_due",
         "_error",
+        "_gap",
         "_left",
         "_limits",
         "_line",
         "_method",
-        "_now",
         "_parts",
         "_size",
         "_total",
@@ -55,6 +54,7 @@ class Outgoing(ReplyHead):
         self._line: Line | None = line
         self._method = method
         self._limits = limits
+        self._gap = limits.between_chunks
         self._total = now + limits.total if limits.total else NEVER
         self.reused = reused
         self.whole = False
@@ -93,8 +93,10 @@ class Outgoing(ReplyHead):
             raise UpstreamLost(sent=True, began=True)
         wait: Wait[bytes] = Wait()
         self._wait = wait
-        gap = self._limits.between_chunks
-        line.due = min(self._total, line.now() + gap) if gap else self._total
+        due = self._total
+        if self._gap:
+            due = min(due, line.loop.time() + self._gap)
+        line.due = due
         try:
             return await wait
         except BaseException:
@@ -179,15 +181,6 @@ class Outgoing(ReplyHead):
         if wait is not None:
             self._wait = None
             wait.done(b"")
-
-    def hand_over(self, data: bytes) -> bool:
-        """Give body bytes straight to a waiting reader; False when nobody waits."""
-        wait = self._wait
-        if wait is None:
-            return False
-        self._wait = None
-        wait.done(data)
-        return True
 
     def ends_with_connection(self) -> bool:
         """The upstream closed: whether that is the answer's regular end."""
