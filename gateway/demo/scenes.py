@@ -123,7 +123,7 @@ async def move(stage: Stage, release: str) -> None:
     nameless = [run for run in pinned.every if not run.name]
     screen.claim(
         f"{len(nameless)} of these runs sent no run id: the ids of their tool calls held each together",
-        all(len(set(run.run_ids)) == 1 for run in nameless),
+        all(len(set(run.run_ids)) == 1 and run.run_ids[0] for run in nameless),
     )
     await screen.read(2.5)
 

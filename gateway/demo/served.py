@@ -78,7 +78,7 @@ class Gateway:
         self._log = folder / "gateway.log"
         self._processes = folder / "data" / "run" / "processes.json"
         self._process: Process | None = None
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
 
     @classmethod
     @asynccontextmanager
@@ -131,7 +131,7 @@ class Gateway:
     async def verb(self, *words: str) -> bytes:
         """Run a command of the command line against this gateway; the JSON it printed. Raises Refused, GatewayFailed."""
         command = [sys.executable, "-m", "gateway", *words, "--config", str(self.config), "--json"]
-        done = await anyio.run_process(command, check=False, env=self._environment)
+        done = await anyio.run_process(command, check=False, env=self.environment)
         said = done.stderr.decode().strip()
         if done.returncode == 1:
             raise Refused(said.removeprefix("trivet: "))
@@ -164,7 +164,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,  # ctrl-C reaches the demo, which ends it in order
             )
         await self.settled()

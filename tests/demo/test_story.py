@@ -11,12 +11,13 @@ import pytest
 from tests.demo.story import demo
 
 
+@pytest.mark.timeout(120)
 def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
     """All four scenes on a real gateway and store: exit code 0, rollback under a second, no process and no file left."""
     with demo(tmp_path, "--fast", "--seed", "11") as told:
         told.until("2. 56 runs")
         assert len(told.look()) >= 5  # supervisor, two workers, background, store
-        assert told.end() == 0, told.text
+        assert told.end(70) == 0, told.text
         text = told.text
         assert told.left() == []
     assert "\u2717" not in text
