@@ -1,0 +1,376 @@
+"""Rows F1 to F4 and F6 to F10: a Redis that is dead, frozen, slow, garbled, unsafe, full, demoted, rolled back or emptied.
+
+Through all of it live requests are answered, in time, and no run is served by two models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.contract.alias import Lane
+from gateway.store.records import alias_state
+from tests.faults import load
+from tests.faults.load import ALIAS, ALIASES, FIRST, SECOND, STAMP_KEYS, Call, Load, ProxyThread
+from tests.gateway_process import Gateway, running
+from tests.provider import Provider
+from tests.store.lives import Command
+from tests.store.servers import RealRedis, free_port
+
+BOUND = 0.1
+"""Seconds that the first calls after a fault may be slower: the limit of the stamps line."""
+SLACK = 0.25
+"""Seconds that a busy machine may add to a call by itself."""
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RealRedis]:
+    with RealRedis(tmp_path / "redis") as server:
+        yield server
+
+
+def gateway_on(url: str, provider: Provider, **more: Any) -> contextlib.AbstractContextManager[Gateway]:
+    """A gateway with the alias, over a Redis of the test's own."""
+    return running({"openai": provider.url}, store={"redis": url}, aliases=ALIASES, stamp_keys=STAMP_KEYS, **more)
+
+
+def unharmed(calls: list[Call], fault: float, back: float, *, quiet: float = 1.0) -> None:
+    """No error at all; the first calls after the fault wait no longer than the bound; after that nothing is added."""
+    assert [call for call in calls if call.status != 200] == []
+    before = load.during(calls, 0, fault)
+    first = load.during(calls, fault, fault + quiet)
+    later = load.during(calls, fault + quiet, back)
+    assert load.percentile(first, 0.99) <= load.percentile(before, 0.99) + BOUND + SLACK
+    assert load.median(later) <= load.median(before) + 0.02
+    assert max(call.took for call in calls) < 2.0
+
+
+# --- F1 ------------------------------------------------------------------------------------------------------------------
+
+
+def test_f1_dead_from_start_with_a_pointer_copy(provider: Provider, server: RealRedis) -> None:
+    """With a copy of the pointers on this host, a gateway whose Redis is dead from the start serves, and keeps stamps in its log."""
+    with gateway_on(server.url, provider) as gateway:
+        old = load.ask(gateway, "before")
+        assert (old.status, old.model) == (200, FIRST)
+        load.promote(gateway)
+        load.until(lambda: (gateway.data_dir / "pointers.json").exists(), 5, "the pointer copy")
+        assert gateway.stop() == 0
+        server.kill()
+        gateway.start()
+        assert gateway.get(gateway.base + "/readyz")[0] == 200
+        new = load.ask(gateway, "after")
+        assert (new.status, new.model, new.headers["x-trivet-bound"]) == (200, SECOND, "new")
+        assert load.ask(gateway, "after").headers["x-trivet-bound"] == "resumed"
+        again = load.ask(gateway, "before")
+        assert (again.model, again.headers["x-trivet-bound"]) == (FIRST, "resumed")
+        time.sleep(1.1)
+        found = load.numbers(gateway)
+        assert load.total(found, "redis_up") == 0
+        assert found["pointer_age_seconds"] > 0
+        assert load.kept(provider, gateway.data_dir) == []
+        server.start()
+        load.settled(gateway)
+        assert load.kept(provider, gateway.data_dir, server.url) == []
+
+
+def test_f1_dead_from_start_without_a_pointer_copy(provider: Provider, server: RealRedis) -> None:
+    """Without any copy an alias is 503, never a floating model; the gateway lives and serves as soon as Redis is there."""
+    server.kill()
+    with gateway_on(server.url, provider) as gateway:
+        refused = load.ask(gateway, "r")
+        assert refused.status == 503
+        assert refused.headers["x-should-retry"] == "true"
+        assert load.ask(gateway, "r", alias="gpt-4o").status == 503
+        assert gateway.get(gateway.base + "/livez")[0] == 200
+        assert gateway.get(gateway.base + "/readyz")[0] == 503
+        assert provider.requests == []
+        server.start()
+        load.until(lambda: load.ask(gateway, "r").status == 200, 10, "an answer")
+        assert gateway.get(gateway.base + "/readyz")[0] == 200
+        assert load.kept(provider, gateway.data_dir, server.url) == []
+
+
+# --- F2, F3 --------------------------------------------------------------------------------------------------------------
+
+
+def test_f2_killed_under_load(provider: Provider, server: RealRedis) -> None:
+    """Redis killed under 200 requests a second: no error, the bound kept, and on return it has every stamp of the log."""
+    with gateway_on(server.url, provider) as gateway:
+        with Load(gateway) as work:
+            time.sleep(1.5)
+            fault = time.monotonic()
+            server.kill()
+            time.sleep(2.5)
+            back = time.monotonic()
+            assert load.total(load.numbers(gateway), "stamp_wal_pending") > 0
+            server.start()
+            time.sleep(1.5)
+        unharmed(work.calls, fault, back)
+        load.settled(gateway)
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+        assert len(load.stored(server.url)) == len(load.logged(gateway.data_dir)) == len({c.run for c in work.calls})
+        assert load.total(load.numbers(gateway), "stamp_conflicts_total") == 0
+
+
+@pytest.mark.parametrize("seconds", [3.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(180)])])
+def test_f3_frozen_under_load(provider: Provider, server: RealRedis, seconds: float) -> None:
+    """A Redis that takes connections and answers nothing is no worse than a dead one."""
+    with gateway_on(server.url, provider) as gateway:
+        with Load(gateway) as work:
+            time.sleep(1.5)
+            fault = time.monotonic()
+            server.signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            assert load.total(load.numbers(gateway), 'redis_breaker_state{line="stamps"}') > 0
+            back = time.monotonic()
+            server.signal(signal.SIGCONT)
+            time.sleep(1.5)
+        unharmed(work.calls, fault, back)
+        load.settled(gateway)
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+
+
+# --- F4 ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mischief", ["latency", "slices", "resets", "hole"])
+def test_f4_mangled_connection(provider: Provider, server: RealRedis, mischief: str) -> None:
+    """Half a second of latency, replies byte by byte, resets, a black hole: no error, no reply taken for another's."""
+    mangling = ProxyThread(server.port)
+    with mangling as proxy, gateway_on(proxy.url, provider) as gateway:
+        with Load(gateway) as work:
+            time.sleep(1.0)
+            fault = time.monotonic()
+            proxy.delay = 0.5 if mischief == "latency" else 0.0
+            proxy.slice = 1 if mischief == "slices" else 0
+            proxy.hole = mischief == "hole"
+            for _ in range(10):
+                if mischief == "resets":
+                    mangling.reset()
+                time.sleep(0.2)
+            back = time.monotonic()
+            proxy.delay, proxy.slice, proxy.hole = 0.0, 0, False
+            if mischief == "hole":
+                mangling.reset()
+            time.sleep(1.0)
+        unharmed(work.calls, fault, back, quiet=2.0 if mischief == "resets" else 1.0)
+        load.settled(gateway)
+        found = load.numbers(gateway)
+        assert not [name for name in found if "redis_errors_total" in name and "desync" in name]
+        if mischief != "slices":
+            assert load.total(found, 'redis_errors_total{line="stamps"') + load.total(found, "redis_errors_total{kind=") > 0
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+
+
+# --- F6 ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "word"), [({"maxmemory_policy": "allkeys-lru"}, "allkeys-lru"), ({"appendonly": "no"}, "appendonly")]
+)
+def test_f6_unsafe_policy(provider: Provider, tmp_path: Path, options: dict[str, str], word: str) -> None:
+    """A Redis that evicts, or forgets when it is killed, is said so by the command, the metric and the admin port's readiness."""
+    with RealRedis(tmp_path / "redis", **options) as server, gateway_on(server.url, provider) as gateway:
+        told = gateway.cli("store", status=None)
+        assert told.returncode != 0
+        assert word in told.stdout + told.stderr
+        load.until(lambda: load.numbers(gateway).get("redis_unsafe_config") == 1, 5, "the metric")
+        assert word in gateway.get(gateway.admin + "/readyz")[1].decode()
+        assert load.ask(gateway, "r").status == 200
+
+
+# --- F7, F8 --------------------------------------------------------------------------------------------------------------
+
+
+def test_f7_misconf(provider: Provider, server: RealRedis, tmp_path: Path) -> None:
+    """A Redis that refuses writes because its disk fails is as good as away; when it writes again it gets what it missed."""
+    doomed, sound = tmp_path / "doomed", tmp_path / "sound"
+    doomed.mkdir()
+    sound.mkdir()
+    command = Command(server)
+    with gateway_on(server.url, provider) as gateway:
+        with Load(gateway, rate=100) as work:
+            time.sleep(1.0)
+            command("CONFIG", "SET", "dir", str(doomed), "save", "3600 1000000")
+            doomed.rmdir()
+            command("BGSAVE")
+            load.until(lambda: b"MISCONF" in server.ask("SET x 1"), 5, "the refusal")
+            fault = time.monotonic()
+            time.sleep(2.0)
+            back = time.monotonic()
+            assert load.total(load.numbers(gateway), 'redis_errors_total{kind="misconf"') > 0
+            command("CONFIG", "SET", "dir", str(sound))
+            command("BGSAVE")
+            load.until(lambda: b"OK" in server.ask("SET x 1"), 5, "the recovery")
+            time.sleep(1.0)
+        unharmed(work.calls, fault, back)
+        load.settled(gateway)
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+
+
+@pytest.mark.parametrize("kind", ["readonly", "noauth", "loading", "moved"])
+def test_f8_not_the_server_to_talk_to(provider: Provider, server: RealRedis, kind: str) -> None:
+    """READONLY after a failover, NOAUTH, LOADING, MOVED: the log takes over, and within a second of the end Redis is back in use."""
+    command = Command(server)
+    with gateway_on(server.url, provider) as gateway:
+        with Load(gateway, rate=100) as work:
+            time.sleep(1.0)
+            fault = time.monotonic()
+            _begin(kind, server, command)
+            time.sleep(1.5)
+            back = time.monotonic()
+            _end(kind, server, command)
+            over = time.monotonic()
+            time.sleep(1.5)
+        unharmed(work.calls, fault, back)
+        found = load.stored(server.url)
+        late = {call.run for call in load.during(work.calls, over + 1.0, over + 1.4)}
+        assert late
+        assert late <= set(found)
+        load.settled(gateway)
+        assert load.total(load.numbers(gateway), f'redis_errors_total{{kind="{kind}"') > 0
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+
+
+def _begin(kind: str, server: RealRedis, command: Command) -> None:
+    if kind == "readonly":
+        command("REPLICAOF", "127.0.0.1", "1")
+    elif kind == "noauth":
+        command("CONFIG", "SET", "requirepass", "secret")
+        server.ask("AUTH secret\r\nCLIENT KILL TYPE normal SKIPME yes")
+    elif kind == "loading":
+        for number in range(40):
+            command("SET", f"ballast:{number}", b"x" * 4096)
+        command("BGREWRITEAOF")
+        load.until(lambda: b"aof_rewrite_in_progress:0" in server.ask("INFO persistence"), 5, "the rewrite")
+        server.kill()
+        server.options.update(key_load_delay="50000", loading_process_events_interval_bytes="1024")
+        threading.Thread(target=server.start).start()
+    else:
+        server.kill()
+        server.options["cluster_enabled"] = "yes"
+        server.start()
+
+
+def _end(kind: str, server: RealRedis, command: Command) -> None:
+    if kind == "readonly":
+        command("REPLICAOF", "NO", "ONE")
+    elif kind == "noauth":
+        server.ask('AUTH secret\r\nCONFIG SET requirepass ""')
+    elif kind == "loading":
+        load.until(lambda: b"PONG" in server.ask("PING"), 15, "the end of loading")
+    else:
+        server.kill()
+        server.options["cluster_enabled"] = "no"
+        server.start()
+
+
+# --- F9, F10 -------------------------------------------------------------------------------------------------------------
+
+
+def test_f9_failover_that_loses_acknowledged_stamps(provider: Provider, server: RealRedis, tmp_path: Path) -> None:
+    """Stamps that Redis acknowledged and lost are found by ticket and by log, though the pointer has moved, and put back."""
+    earlier = tmp_path / "earlier"
+    with gateway_on(server.url, provider) as gateway:
+        second = load.promote(gateway)
+        load.promote(gateway, FIRST)
+        with Load(gateway, rate=100) as work:
+            time.sleep(1.0)
+            shutil.copytree(server.directory, earlier)
+            time.sleep(1.5)
+        runs = {call.run: call for call in work.calls if call.status == 200}
+        by_ticket = load.ask(gateway, "by-ticket")
+        acknowledged = set(load.stored(server.url))
+        assert set(runs) <= acknowledged
+        server.kill()
+        shutil.rmtree(server.directory)
+        shutil.copytree(earlier, server.directory)
+        with _elsewhere(server):
+            lost = acknowledged - set(load.stored(server.url))
+            assert len(lost) > 20
+            _move(Command(server), second)
+        server.start()
+        # Nobody waits for the replay: whichever comes first must find the same binding.
+        again = load.ask(gateway, "", x_trivet_ticket=by_ticket.headers["x-trivet-ticket"])
+        assert (again.status, again.model, again.headers["x-trivet-run"]) == (200, FIRST, "by-ticket")
+        for run in sorted(lost & set(runs))[:20]:
+            found = load.ask(gateway, run)
+            assert (found.status, found.model, found.headers["x-trivet-bound"]) == (200, FIRST, "resumed"), run
+        load.until(lambda: load.ask(gateway, f"new-{time.monotonic()}").model == SECOND, 5, "the new pointer")
+        load.settled(gateway)
+        assert load.total(load.numbers(gateway), "stamp_repaired_total") >= len(lost)
+        assert acknowledged <= set(load.stored(server.url))
+        after = load.stored(server.url)
+        assert [run for run in runs if after[run].model != runs[run].model] == []
+
+
+@contextlib.contextmanager
+def _elsewhere(server: RealRedis) -> Iterator[None]:
+    """Run the server on another port, where the gateway does not see it: the new primary before anybody is sent to it."""
+    port = server.port
+    server.port = free_port()
+    server.start()
+    try:
+        yield
+    finally:
+        server.ask("SHUTDOWN NOSAVE")
+        assert server.process is not None
+        server.process.wait(10)
+        server.port = port
+
+
+def _move(command: Command, release: str) -> None:
+    """Move the pointer as the control side does."""
+    fields = command("HGETALL", f"trivet:alias:{{{ALIAS}}}") or command("HGETALL", f"trivet:alias:{ALIAS}")
+    state = alias_state({k.decode(): v.decode() for k, v in zip(fields[::2], fields[1::2], strict=True)})
+    lane = Lane(release, previous=(state.lanes["*"].release,))
+    moved = msgspec.structs.replace(state, version=state.version + 1, lanes={"*": lane})
+    assert command.move(moved, with_release=False)[0] == b"ok"
+
+
+def test_f10_emptied(provider: Provider, server: RealRedis) -> None:
+    """FLUSHALL under load: last-known pointers serve, nothing is re-seeded until an operator says so, stamps come back."""
+    with gateway_on(server.url, provider) as gateway, load.connected(server.url) as client:
+        load.promote(gateway)
+        old = load.ask(gateway, "old")
+        with Load(gateway, rate=100) as work:
+            time.sleep(1.0)
+            client.flushall()
+            time.sleep(2.0)
+            client.delete(*client.scan_iter("trivet:steps:*"), *client.scan_iter("trivet:journal:*"))
+            time.sleep(0.5)
+        assert [call for call in work.calls if call.status != 200] == []
+        assert {call.model for call in work.calls} == {SECOND}
+        load.settled(gateway)
+        assert load.numbers(gateway)["store_lost"] == 1
+        assert client.keys("trivet:alias:*") == []
+        again = load.ask(gateway, "old")
+        assert (again.model, again.headers["x-trivet-bound"]) == (old.model, "resumed")
+        assert load.kept(provider, gateway.data_dir, server.url, work.calls) == []
+        gateway.cli("store", "restore", "--reason", "test", "--yes")
+        load.until(lambda: load.numbers(gateway)["store_lost"] == 0, 5, "the restored store")
+        assert load.ask(gateway, "restored").model == SECOND
+        gateway.get(gateway.admin + "/api/v1/aliases/" + ALIAS)
+        client.flushall()
+        load.until(lambda: load.numbers(gateway)["store_lost"] == 1, 5, "the loss")
+        assert load.ask(gateway, "lost").model == SECOND
+        gateway.cli("store", "bootstrap", "--reason", "test", "--yes")
+        load.until(lambda: load.ask(gateway, f"b-{time.monotonic()}").model == FIRST, 10, "the first release again")
+        assert load.numbers(gateway)["store_lost"] in (0, 1)
+        assert load.ask(gateway, "lost").model == SECOND
