@@ -25,7 +25,11 @@ def health(worker: Worker, life: Life) -> None:
         if not worker.store.pointers.known:
             reasons.append("no pointers: neither the store nor a copy on this host")
     status = 503 if reasons else 200
-    body = msgspec.json.encode({"status": "unavailable" if reasons else "ok", "reasons": reasons})
+    told = {"status": "unavailable" if reasons else "ok", "reasons": reasons}
+    if worker.meters.gone:
+        # One release of many is no reason to take the worker out of service: every other worker would say the same.
+        told["releases_unavailable"] = sorted(worker.meters.gone)
+    body = msgspec.json.encode(told)
     life.status, life.outcome, life.sending = status, Outcome.OK, True
     life.incoming.start(status, b"content-type: application/json\r\ncache-control: no-store\r\n", len(body))
     life.incoming.send(body)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.fault import Side
 from gateway.core.contract.run import Pin
 from gateway.live.overhead import overhead
 
@@ -28,6 +30,9 @@ class Meters:
         self._kept: dict[tuple[str, ...], Register] = {}
         self._slow: dict[tuple[str, str], Histogram] = {}
         self.in_flight = registry.gauge("in_flight")
+        self.heartbeats = registry.counter("heartbeats_total")
+        self.gone: dict[str, Register] = {}
+        """Releases whose model the provider says it no longer has."""
         self._overhead = registry.histogram("overhead_seconds")
         self._handler_errors = registry.counter("handler_errors_total")
 
@@ -51,6 +56,8 @@ class Meters:
         self.add("requests_total", stamp.alias, stamp.release, stamp.arm.value, status)
         self.add("requests_by_source_total", life.source.value)
         self.add("outcomes_total", stamp.alias, life.outcome.value)
+        if self.gone and life.outcome is Outcome.OK and stamp.release in self.gone:
+            self.release_back(stamp.release)
         if life.bound is not None and life.bound.new:
             self.add("runs_bound_total", stamp.alias, stamp.release, stamp.arm.value, stamp.pin.value)
         if stamp.pin is Pin.FLOATING:
@@ -82,7 +89,7 @@ class Meters:
             self.add("stamp_missing_total")
         elif fault.code == "stamp_invalid":
             self.add("stamp_rejected_total", fault.reason)
-        if fault.status < 500:
+        if fault.status < 500 and fault.side is not Side.PROVIDER:
             self.add("rejected_total", fault.reason)
 
     def stream_abort(self, side: str, reason: str) -> None:
@@ -96,6 +103,17 @@ class Meters:
     def model_mismatch(self, alias: str, release: str) -> None:
         """Count an answer from another model than the pinned one."""
         self.add("model_mismatch_total", alias, release)
+
+    def release_gone(self, release: str) -> None:
+        """The provider says that it no longer has the model of this release; held until it answers for it again."""
+        if release not in self.gone:
+            register = self.gone[release] = self._registry.gauge("release_unavailable", release)
+            register.n = 1
+            self._log("the provider no longer has the model of this release", release=release)
+
+    def release_back(self, release: str) -> None:
+        """The provider answered for a release that it had called gone."""
+        self.gone.pop(release).n = 0
 
     def failed(self, request: str, error: BaseException) -> None:
         """Count and log an error nobody expected: its type and place, never its text, which may quote a request."""

@@ -13,20 +13,21 @@ from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.sse import EventTooLarge, Splitter
 from gateway.live import stamps
-from gateway.live.identify import is_json
-from gateway.upstream.answer import RESPONSE_DROPPED, settle
+from gateway.live.heartbeat import Heartbeat
+from gateway.upstream.answer import RESPONSE_DROPPED, excerpt, settle
 from gateway.wire.errors import DeadlineExceeded, UpstreamBroken, UpstreamLost
 
 if TYPE_CHECKING:
     from gateway.core.contract.exchange import Observed
     from gateway.live.life import Life
     from gateway.live.worker import Worker
+    from gateway.upstream.answer import Settled
     from gateway.wire.client import Outgoing
 
 WHOLE_CAP = 1 << 20
 """A generated body up to this size (bytes) is held until it is whole, so that a cut one can still become an error."""
-EXCERPT = 2048
-"""Bytes kept of a provider body that is not the API's own shape (faults.md D5)."""
+GONE_STATUS = (404, 410)
+"""Statuses by which a provider says that it has no such model (faults.md D9)."""
 TIMEOUT_CODES = {"between_chunks": "upstream_stalled", "total": "upstream_timeout", "first_byte": "upstream_timeout"}
 
 
@@ -39,17 +40,17 @@ async def relay(worker: Worker, life: Life) -> None:
     assert answer is not None
     out = answer.out
     life.status = out.status
-    kind = out.fields.get(b"content-type", b"")
+    events = out.fields.get(b"content-type", b"").startswith(b"text/event-stream")
     route = life.route
     assert route is not None
     if answer.body is not None or (out.status >= 400 and (route.generates or observable(life))):
-        await _error(life, out)
-    elif not observable(life):
+        await _error(worker, life, out)
+    elif not observable(life) or (events and coded(out)):
         await _pieces(worker, life, out, response_lines(life, out))
-    elif kind.startswith(b"text/event-stream"):
+    elif events:
         await _events(worker, life, out)
     else:
-        await _whole(worker, life, out, kind)
+        await _whole(worker, life, out)
 
 
 def observable(life: Life) -> bool:
@@ -61,6 +62,11 @@ def observable(life: Life) -> bool:
         and route.operation is not None
         and route.operation is not Operation.MODELS
     )
+
+
+def coded(out: Outgoing) -> bool:
+    """Whether a provider compressed its answer although it was asked not to: such bytes pass, but cannot be read here."""
+    return out.fields.get(b"content-encoding", b"identity").lower() != b"identity"
 
 
 def response_lines(life: Life, out: Outgoing, skip: frozenset[bytes] = frozenset()) -> bytes:
@@ -80,7 +86,8 @@ async def _pieces(worker: Worker, life: Life, out: Outgoing, lines: bytes) -> No
     incoming = life.incoming
     life.sending = True
     incoming.start(out.status, lines, out.length)
-    incoming.send(b"")
+    if not out.ready:
+        incoming.flush()
     try:
         while data := await out.chunk():
             incoming.send(data)
@@ -93,7 +100,7 @@ async def _pieces(worker: Worker, life: Life, out: Outgoing, lines: bytes) -> No
     life.outcome = Outcome.OK if out.status < 400 else Outcome.PROVIDER_ERROR
 
 
-async def _error(life: Life, out: Outgoing) -> None:
+async def _error(worker: Worker, life: Life, out: Outgoing) -> None:
     """Relay an error status: the provider's own bytes when they are the API's shape, a wrapped one of the same class otherwise."""
     assert life.answer is not None and life.dialect is not None
     settled = await settle(life.answer, life.dialect)
@@ -102,6 +109,8 @@ async def _error(life: Life, out: Outgoing) -> None:
     life.excerpt = settled.excerpt
     if settled.fault is not None:
         raise settled.fault
+    if out.status in GONE_STATUS:
+        _note_gone(worker, life, settled)
     extra = b"".join(n + b": " + v + b"\r\n" for n, v in settled.headers)
     lines = response_lines(life, out, settled.replaced) + extra
     life.sending = True
@@ -110,7 +119,18 @@ async def _error(life: Life, out: Outgoing) -> None:
     life.incoming.finish()
 
 
-async def _whole(worker: Worker, life: Life, out: Outgoing, kind: bytes) -> None:
+def _note_gone(worker: Worker, life: Life, settled: Settled) -> None:
+    """Mark the release of a run whose pinned model the provider no longer has. The run is not moved, ever (faults.md D9)."""
+    stamp = life.stamp
+    if stamp is None or not stamp.release:
+        return
+    word, model = settled.code.lower(), stamp.model.partition("/")[2].encode()
+    if "model" in word or "deployment" in word or model in settled.body:
+        life.flags = (*life.flags, "release_unavailable")
+        worker.meters.release_gone(stamp.release)
+
+
+async def _whole(worker: Worker, life: Life, out: Outgoing) -> None:
     """Relay a generated body: held until whole up to WHOLE_CAP, then piece by piece."""
     incoming, dialect, route = life.incoming, life.dialect, life.route
     assert dialect is not None and route is not None and route.operation is not None
@@ -127,10 +147,10 @@ async def _whole(worker: Worker, life: Life, out: Outgoing, kind: bytes) -> None
     except (UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
         raise _cut(worker, life, error) from None
     body = held[0] if len(held) == 1 else b"".join(held)
-    if not is_json(kind) and body.lstrip()[:1] not in (b"{", b"["):
-        life.excerpt = body[:EXCERPT].decode("utf-8", "replace")
-        raise _not_api(life)
-    _observe(worker, life, decoder.finish())
+    observed = decoder.finish()
+    if not observed.terminal and not coded(out):
+        raise _not_api(life, body)
+    _observe(worker, life, observed)
     life.sending = True
     incoming.start(out.status, response_lines(life, out), len(body))
     incoming.send(body)
@@ -172,7 +192,9 @@ async def _events(worker: Worker, life: Life, out: Outgoing) -> None:
     splitter = Splitter(life.view.serve.event_bytes)
     life.sending = True
     incoming.start(out.status, response_lines(life, out), None)
-    incoming.send(b"")
+    if not out.ready:
+        incoming.flush()
+    beat = _beat(worker, life)
     linked = 0
     try:
         while data := await out.chunk():
@@ -186,16 +208,46 @@ async def _events(worker: Worker, life: Life, out: Outgoing) -> None:
             incoming.send(events)
             if observed.error:
                 break
-            await incoming.drained()
+            if beat is not None:
+                beat.rest()
+            if incoming.congested:
+                await incoming.drained()
+            if beat is not None:
+                beat.wait(worker.clock())
     except (UpstreamLost, UpstreamBroken, DeadlineExceeded, EventTooLarge) as error:
-        fault = _cut(worker, life, error)
-        if observed.terminal:
-            incoming.finish()
-            life.outcome = Outcome.OK
-            return
-        _end_cut(life, fault)
+        _end_broken(worker, life, error)
         return
+    finally:
+        if beat is not None:
+            worker.sweeper.forget(beat)
     _end_stream(worker, life, splitter.rest)
+
+
+def _beat(worker: Worker, life: Life) -> Heartbeat | None:
+    """A heartbeat for this stream, where the configuration asks for one."""
+    seconds = life.view.serve.heartbeat
+    if not seconds:
+        return None
+    beat = Heartbeat(life.incoming, seconds, worker.meters.heartbeats)
+    beat.wait(worker.clock())
+    worker.sweeper.watch(beat)
+    return beat
+
+
+def _end_broken(worker: Worker, life: Life, error: Exception) -> None:
+    """End a stream that broke. After its terminal event it was whole, whatever became of the connection."""
+    assert life.decoder is not None
+    ours = isinstance(error, DeadlineExceeded) and error.phase == "write"
+    if life.decoder.observed.terminal and not ours:
+        if life.answer is not None:
+            life.answer.out.abort()
+        note_mismatch(worker, life)
+        life.outcome = Outcome.OK
+        life.incoming.finish()
+        return
+    fault = _cut(worker, life, error)
+    note_mismatch(worker, life)
+    _end_cut(life, fault)
 
 
 def _end_stream(worker: Worker, life: Life, rest: bytes) -> None:
@@ -245,7 +297,10 @@ def _cut(worker: Worker, life: Life, error: Exception) -> Fault:
         life.answer.out.abort()
     if isinstance(error, DeadlineExceeded) and error.phase == "write":
         life.outcome, life.code = Outcome.SLOW_CLIENT, "slow_client"
+        worker.meters.stream_abort("client", "slow")
         return cut_fault("The client stopped reading.", "slow_client")
+    if life.answer is not None:
+        life.answer.provider.error("body")
     if isinstance(error, EventTooLarge):
         life.outcome, life.code = Outcome.CUT, "event_too_large"
         worker.meters.stream_abort("upstream", "event_too_large")
@@ -265,8 +320,12 @@ def _cut(worker: Worker, life: Life, error: Exception) -> Fault:
     return cut_fault("The provider's answer was cut before it was whole.")
 
 
-def _not_api(life: Life) -> Fault:
+def _not_api(life: Life, body: bytes) -> Fault:
+    """A false success: no answer of this API, or not the whole of it (faults.md D5)."""
     life.outcome, life.code = Outcome.PROVIDER_ERROR, "upstream_protocol"
+    if life.answer is not None:
+        life.answer.provider.error("shape")
+        life.excerpt = excerpt(body, life.answer.at.secrets)
     return Fault(
         Kind.UPSTREAM,
         "upstream_protocol",

@@ -6,13 +6,14 @@ A reload builds a new `View` and swaps it in one assignment; a request keeps the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway.core.dialect import routes
 from gateway.core.pinning.classify import vendor_of
 from gateway.settings.model import RIGHTS
+from gateway.wire.deadlines import Sweeper
 
 if TYPE_CHECKING:
     from gateway.core.dialect.routes import Route
@@ -121,6 +122,8 @@ class Worker:
     """Monotonic seconds of the event loop."""
     request_id: Callable[[], str]
     """A new id, unique over workers and restarts, ordered within a worker."""
+    sweeper: Sweeper = field(default_factory=Sweeper)
+    """Looks after the heartbeats of silent streams."""
     learner: Learner | None = None
     draining: bool = False
 

@@ -166,7 +166,7 @@ class Upstreams:
             try:
                 out = await self._attempt(provider, at, head, ask)
             except UpstreamFault as fault:
-                log = (*log, fault.failure)
+                log = (*log, fault.word)
                 fault.attempts = len(log)
                 fault.attempt_log = log
                 fault.endpoint = at.name

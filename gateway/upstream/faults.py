@@ -17,7 +17,7 @@ class UpstreamFault(Fault):
     """A Fault of a provider call, with what the journal wants to know.
 
     `outcome` of the exchange, `failure` is the label `kind` of `upstream_errors_total`, `sent` says whether the provider
-    may have seen the request, `attempts` and `attempt_log` (one word per failed attempt) are filled in by the call.
+    may have seen the request, `word` is the attempt's in the journal, `attempts` and `attempt_log` (one word per failed attempt) are filled in by the call.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class UpstreamFault(Fault):
         self.outcome = outcome
         self.failure = failure
         self.sent = sent
+        self.word = "maybe_sent" if outcome is Outcome.MAYBE_SENT else failure
         self.attempts = 1
         self.attempt_log: tuple[str, ...] = ()
         self.endpoint = ""

@@ -103,6 +103,11 @@ class Outgoing(ReplyHead):
             self.abort()
             raise
 
+    @property
+    def ready(self) -> bool:
+        """Whether `chunk` would return at once."""
+        return bool(self._parts) or self.whole
+
     def abort(self) -> None:
         """Close the connection; a reader gets UpstreamLost. Idempotent, and harmless after the whole answer."""
         line = self._line
