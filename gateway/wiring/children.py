@@ -56,6 +56,9 @@ class Child:
     ended: anyio.Event = field(default_factory=anyio.Event)
     """Set when the child is down and will not be started again."""
     changed: Callable[[], None] = lambda: None
+    """Called whenever state or pid changed."""
+    reloaded: Callable[[], None] = lambda: None
+    """Called when the process has put a new configuration in force."""
     _process: Process | None = None
     _told_to_end: anyio.Event = field(default_factory=anyio.Event)
     _deaths: int = 0
@@ -163,6 +166,8 @@ class Child:
             self._move(state, pid=self.pid)
         if state in ("ready", "failed"):
             self.ready.set()
+        if state == "reloaded":
+            self.reloaded()
         if state == "refused":
             log.error("a process refused the configuration, the old one stays", name=self.name, problem=message)
 

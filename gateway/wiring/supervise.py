@@ -95,6 +95,16 @@ class House:
         """All processes that run this program."""
         return [*self.workers, *([self.background] if self.background is not None else [])]
 
+    def follow(self) -> None:
+        """A process took a new configuration: keep a copy of it for whichever process dies next."""
+        try:
+            fresh = configured.read(self.plan.config)
+        except configured.Refused:
+            return  # changed again meanwhile; the process that looks next will say so
+        if fresh.config.version != self.loaded.config.version:
+            self.loaded = fresh
+            configured.remember(fresh.config, self.good)
+
     def write_processes(self) -> None:
         """Keep the file of processes true."""
         parts = {"supervisor": Part(os.getpid(), "ready")}
@@ -213,6 +223,7 @@ def _hire(house: House) -> None:
         house.background = Child(Assignment("control", 0, config, address, good))
     for child in house.children:
         child.changed = house.write_processes
+        child.reloaded = house.follow
 
 
 async def _up(house: House, signals: AsyncIterator[signal.Signals], home: TaskGroup) -> str | None:
@@ -250,18 +261,11 @@ async def _up(house: House, signals: AsyncIterator[signal.Signals], home: TaskGr
 
 
 async def _until_told(house: House, signals: AsyncIterator[signal.Signals]) -> None:
-    """Serve; SIGHUP reads the configuration again, SIGTERM and SIGINT return."""
+    """Serve; SIGHUP makes every process read the configuration again, SIGTERM and SIGINT return."""
     async for number in signals:
         if number is not signal.SIGHUP:
             log.info("ending", signal=number.name)
             return
-        try:
-            house.loaded = configured.read(house.plan.config)
-        except configured.Refused as error:
-            log.error("configuration refused, the old one stays", problem=str(error))  # noqa: TRY400 - told to a person
-            continue
-        configured.remember(house.loaded.config, house.good)
-        log.info("configuration read again")
         for child in house.children:
             child.send(signal.SIGHUP)
 
