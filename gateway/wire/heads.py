@@ -73,12 +73,20 @@ class Every(Fields):
 
 
 class Recall:
-    """The last request line and Host of a connection that passed: an agent repeats them, and equal bytes pass again."""
+    """What passed last on a connection: an agent repeats itself, and equal bytes pass again without another look.
 
-    __slots__ = ("host", "line", "method", "old", "path", "query", "target")
+    `line` is the request line; `before` and `after` are a whole head around the digits of its Content-Length, with the
+    `headers` and `fields` read from it. A head that differs in those digits alone reads the same.
+    """
+
+    __slots__ = ("after", "before", "fields", "headers", "host", "line", "method", "old", "path", "query", "target")
+
+    headers: Fields
+    fields: dict[bytes, bytes]
 
     def __init__(self) -> None:
-        self.line = b"\n"  # matches no head
+        self.line = self.before = b"\n"  # matches no head
+        self.after = b""
         self.host = b"\n"
         self.method = ""
         self.target = b""
@@ -118,13 +126,37 @@ class RequestHead:
 
     def read(self, head: bytes, recall: Recall, limits: HeadLimits) -> None:
         """Fill in from the bytes of a head up to and with its empty line. Raises BadMessage; then nothing holds."""
+        if head.startswith(recall.before) and head.endswith(recall.after):
+            digits = head[len(recall.before) : -len(recall.after)]
+            if _LENGTH(digits) is not None:
+                self._repeat(int(digits), recall)
+                return
+        if not self._look(head, recall, limits) or not self.keep or self.expects or self.length is None:
+            return
+        # The second time that a connection sends this request line: remember the head.
+        start = head.lower().find(b"\r\ncontent-length: ") + 18
+        end = head.find(b"\r\n", start)
+        if start > 18 and _LENGTH(head[start:end]) is not None:
+            recall.before, recall.after = head[:start], head[end:]
+            recall.headers, recall.fields = self.headers.copy(), self.fields.copy()
+
+    def _repeat(self, length: int, recall: Recall) -> None:
+        self.method, self.target, self.path, self.query = recall.method, recall.target, recall.path, recall.query
+        self.headers, self.fields = recall.headers.copy(), recall.fields.copy()
+        self.length = length
+        self.chunked = self.expects = self.old = False
+        self.keep = True
+
+    def _look(self, head: bytes, recall: Recall, limits: HeadLimits) -> bool:
+        """Read every byte of a head; whether its request line is the one before."""
         lines = head.count(b"\r\n")
         # Every CR and LF belongs to a pair, and no other control byte is there but the tab.
         beside = len(head) - len(head.translate(None, _CONTROL)) - 2 * lines
         if beside and beside != head.count(b"\t"):
             check_line(head, limits)
             raise bad_syntax(head)
-        if not head.startswith(recall.line):
+        again = head.startswith(recall.line)
+        if not again:
             _read_line(head, recall, limits)
         self.method, self.target, self.path, self.query = recall.method, recall.target, recall.path, recall.query
         old = self.old = recall.old
@@ -166,10 +198,10 @@ class RequestHead:
             if _LENGTH(length) is None:
                 raise bad_framing()
             self.length = int(length)
-        self.keep = not old
-        self.expects = False
+        self.keep, self.expects = not old, False
         if special.keys() & _RARE or b"content-encoding" in fields:
             self._rare(special)
+        return again
 
     def _coded(self, coding: bytes, length: bytes | None) -> None:
         """Accept a chunked body, of HTTP/1.1 and with no length beside it."""
@@ -271,6 +303,7 @@ def _read_line(head: bytes, recall: Recall, limits: HeadLimits) -> None:
     recall.target = target
     recall.old = minor == b"0"
     recall.line = match[0]
+    recall.before = b"\n"
 
 
 def check_line(head: bytes, limits: HeadLimits) -> None:

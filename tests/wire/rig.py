@@ -108,7 +108,11 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
                     break
                 writer.write(piece)
                 await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await asyncio.wait_for(reader.read(1 << 20), 10):
+                got += piece
+        return got
     finally:
         await closed(writer)
 

@@ -385,3 +385,29 @@ def test_recalled_line_is_compared_whole() -> None:
     assert head.query == ""
     with pytest.raises(BadMessage):
         head.read(b"GET /v1/a HTTP/1.1\r\nHost: h/..\r\n\r\n", recall, limits)
+
+
+def test_recalled_head_is_compared_around_the_length() -> None:
+    """A head that repeats but for its length reads the same; any other byte, and anything but digits, is looked at."""
+    limits = HeadLimits(8190, 65536, 128, OWN, secure=False)
+    form = b"POST /v1/a?q HTTP/1.1\r\nHost: h\r\nContent-Length: %b\r\nX-A: b\r\nconnection: keep-alive, x-a\r\n\r\n"
+    recall = Recall()
+    for length in (b"5", b"7", b"123456", b"0", b"007"):
+        head = RequestHead()
+        head.read(form % length, recall, limits)
+        fresh = RequestHead()
+        fresh.read(form % length, Recall(), limits)
+        for name in RequestHead.__slots__:
+            assert getattr(head, name) == getattr(fresh, name)
+        head.fields[b"x"] = b"changed"
+        head.headers.append((b"x", b"changed"))
+    assert recall.before.endswith(b"Content-Length: ")
+    for value in (b"", b"-1", b"+1", b"1_0", b"1 1", b"0x1", b"1, 1", b"1\r\nContent-Length: 1", b"1\r\nHost: h",
+                  b"1\r\nTransfer-Encoding: chunked", b"1\n", b"1" * 19):  # fmt: skip
+        with pytest.raises(BadMessage):
+            RequestHead().read(form % value, recall, limits)
+    other = RequestHead()
+    other.read(b"POST /v1/b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", recall, limits)
+    again = RequestHead()
+    again.read(form % b"9", recall, limits)
+    assert (other.path, again.path, again.length) == ("/v1/b", "/v1/a", 9)
