@@ -72,10 +72,10 @@ def request(run: str, alias: str = ALIAS, headers: dict[str, str] | None = None,
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-def ask(gateway: Gateway, run: str, alias: str = ALIAS, **headers: str) -> Call:
-    """One request on a connection of its own. Header names are given with `_` for `-`; an empty one is left out."""
+def ask(gateway: Gateway, run: str, alias: str = ALIAS, *, text: str = "", **headers: str) -> Call:
+    """One request on a connection of its own, that says `text` or its run. Headers are given with `_` for `-`; an empty one is left out."""
     given = {"x-trivet-run": run, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    body = json.dumps({"model": alias, "messages": [{"role": "user", "content": run}]})
+    body = json.dumps({"model": alias, "messages": [{"role": "user", "content": text or run}]})
     fields = {"content-type": "application/json", **{name: value for name, value in given.items() if value}}
     link = http.client.HTTPConnection("127.0.0.1", port_of(gateway.base), timeout=20)
     begun = time.monotonic()
@@ -92,7 +92,9 @@ def ask(gateway: Gateway, run: str, alias: str = ALIAS, **headers: str) -> Call:
 class Load:
     """Runs against a gateway from a thread of its own, until `stop`. `rate` is requests a second over all lanes."""
 
-    def __init__(self, gateway: Gateway, *, rate: float = 200, lanes: int = 20, steps: int = 4, name: str = "r") -> None:
+    def __init__(
+        self, gateway: Gateway, *, rate: float = 200, lanes: int = 20, steps: int = 4, name: str = "r"
+    ) -> None:
         self.calls: list[Call] = []
         self._gateway = gateway
         self._gap = lanes / rate
@@ -207,6 +209,17 @@ def logged(data_dir: Path) -> dict[str, list[Stamp]]:
     return found
 
 
+def flags(data_dir: Path) -> dict[str, int]:
+    """Flags of the last stamp record of each run in the host log: PENDING when it was bound without the store."""
+    found: dict[str, int] = {}
+    reader = Reader(data_dir / "stamps")
+    while (records := reader.step()) is not None:
+        for record in records:
+            if record.kind == STAMP:
+                found[msgspec.json.decode(record.body, type=Stamp).run] = record.flags
+    return found
+
+
 def stored(url: str) -> dict[str, Stamp]:
     """The stamps of the store by run."""
     with connected(url) as client:
@@ -245,10 +258,8 @@ def kept(provider: Provider, data_dir: Path, url: str = "", calls: list[Call] | 
             wrong.append(f"{run} asked for {models}, the log says {[stamp.model for stamp in log.get(run, [])]}")
         if store is not None and (run not in store or {store[run].model} != models):
             wrong.append(f"{run} asked for {models}, the store says {store.get(run)}")
-    for call in calls or ():
-        if call.status == 200 and call.model not in asked[call.run]:
-            wrong.append(f"{call.run} was told {call.model}")
-    return wrong
+    told = (call for call in calls or () if call.status == 200)
+    return wrong + [f"{call.run} was told {call.model}" for call in told if call.model not in asked[call.run]]
 
 
 # --- times ---------------------------------------------------------------------------------------------------------------
