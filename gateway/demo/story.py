@@ -45,6 +45,8 @@ async def tell(*, real: bool = False, fast: bool = False, seed: int = 7, screen:
         group.start_soon(listen)
         code = await _told(shown, seed, real=real)
         group.cancel_scope.cancel()
+    if code == INTERRUPTED:
+        shown.say("Told to end: every process it had started is gone.")
     return code
 
 

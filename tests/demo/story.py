@@ -66,7 +66,12 @@ class Demo:
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[Demo]:
     """Run it with `folder` for temporary files."""
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))),
+        "COLUMNS": "120",
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "demo", *arguments],
         stdout=subprocess.PIPE,
