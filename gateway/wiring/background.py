@@ -42,7 +42,7 @@ ROUND_SECONDS = 2.0
 """Time between two rounds of housekeeping."""
 SWEEP_ROUNDS = 30
 """Rounds between two clean-ups of heartbeats of workers long gone."""
-SEED_SECONDS = 5.0
+SEED_SECONDS = 2.0
 """How long the start waits for the store to take first releases; later rounds go on trying."""
 PASSING = frozenset({"store_unavailable", "store_loading", "store_timeout"})
 """Troubles that may be over in a moment."""
@@ -62,6 +62,8 @@ class Office:
         self.unsafe: tuple[str, ...] = ()
         self.trouble = ""
         """Code of the fault of the last round; empty when the store answered."""
+        self.problem = ""
+        """That fault's sentence."""
         self.workers = 0
         self._store: Store | None = None
         self._seeded = ""
@@ -155,11 +157,11 @@ class Office:
                 log.error(  # noqa: TRY400 - told to a person
                     "the store cannot be used, or a first release is refused", code=fault.code, problem=fault.message
                 )
-            self.trouble = fault.code
+            self.trouble, self.problem = fault.code, fault.message
             return False
         if self.trouble:
             log.info("the store answers again")
-        self.trouble = ""
+        self.trouble = self.problem = ""
         return True
 
     def _write(self) -> None:
@@ -229,7 +231,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(follower.follow(orders, line)), group.create_task(office.housekeeping())]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)
-        line.tell("ready", port=port)
+        line.tell("ready", port=port, message=office.problem)
         await orders.ending.wait()
         for each in running:
             each.cancel()

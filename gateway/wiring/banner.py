@@ -111,6 +111,4 @@ def _warnings(settings: Settings) -> list[str]:
     found = []
     if settings.auth == "open":
         found.append("auth is `open`: everybody who reaches this port uses the providers' keys of this gateway.")
-    if not settings.providers:
-        found.append("no provider is configured: every call gets 404. Name one under `providers`.")
     return found

@@ -50,6 +50,8 @@ class Child:
     """`new`, `starting`, `ready`, `draining`, `dead`, `failed`."""
     refusal: str = ""
     """Why the process could not start; empty again once it is ready."""
+    note: str = ""
+    """What it wants a person to know although it is ready."""
     restarts: int = 0
     ready: anyio.Event = field(default_factory=anyio.Event)
     """Set by the first `ready` or `failed` of this child's life."""
@@ -163,6 +165,7 @@ class Child:
         message = str(said.get("message", ""))
         if state in ("ready", "draining", "failed"):
             self.refusal = message if state == "failed" else ""
+            self.note = message if state == "ready" else ""
             self._move(state, pid=self.pid)
         if state in ("ready", "failed"):
             self.ready.set()

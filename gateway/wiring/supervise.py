@@ -305,7 +305,7 @@ async def _down(house: House, signals: AsyncIterator[signal.Signals]) -> None:
 def _served(house: House) -> Served:
     return Served(
         settings=house.settings,
-        warnings=house.loaded.warnings,
+        warnings=(*house.loaded.warnings, *(child.note for child in house.children if child.note)),
         data=join_address(house.data.host, house.data.port) if house.data is not None else "",
         admin=join_address(house.admin.host, house.admin.port) if house.admin is not None else "",
         workers=len(house.workers),

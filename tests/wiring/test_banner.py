@@ -55,7 +55,6 @@ def test_warnings_stand_out() -> None:
     warnings = banner(served(), "1").warnings
     assert warnings[0] == "from the check"
     assert any("`open`" in w for w in warnings)
-    assert any("no provider" in w for w in banner(served(b"auth: none"), "1").warnings)
 
 
 def test_without_live_workers_no_url_is_promised() -> None:

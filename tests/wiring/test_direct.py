@@ -27,7 +27,8 @@ def test_same_operation_same_record() -> None:
 def test_without_a_running_store_it_says_how_to_start(tmp_path: Path) -> None:
     """An embedded store that is not running is a Fault with the way out; an unused wildcard address is reachable as loopback."""
     file = tmp_path / "gw.yaml"
-    file.write_text(f"store: {{data_dir: {tmp_path}/data}}\n")
+    providers = "providers: {openai: {base_url: 'https://api.openai.com'}}"
+    file.write_text(f"store: {{data_dir: {tmp_path}/data}}\n{providers}\n")
     with pytest.raises(Fault) as caught:
         perform(file, OPERATIONS["alias.list"], Nothing())
     assert "trivet serve" in caught.value.message

@@ -12,8 +12,9 @@ from gateway.wiring.configured import Loaded
 from gateway.wiring.process import Line
 from gateway.wiring.reload import Follower
 
-ONE = "unmanaged: pass\n"
-TWO = "unmanaged: refuse\n"
+PROVIDERS = "providers: {openai: {base_url: 'https://api.openai.com'}}\n"
+ONE = PROVIDERS + "unmanaged: pass\n"
+TWO = PROVIDERS + "unmanaged: refuse\n"
 
 
 class Rig:

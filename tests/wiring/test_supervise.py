@@ -40,7 +40,7 @@ def test_first_request_after_the_banner_finds_its_alias() -> None:
     with Provider() as provider, running({"openai": provider.url}, aliases=ALIASES) as gateway:
         answer = ask(gateway)
         assert (answer.status_code, answer.headers["x-trivet-alias"]) == (200, "support")
-        assert "Trivet" in gateway.log
+        wait_for(gateway, "is ready.")
         assert gateway.log.index("first release made") < gateway.log.index("worker ready")
 
 
@@ -119,6 +119,17 @@ def test_reload_is_one_swap_in_every_process() -> None:
             text = gateway.get(gateway.admin + "/metrics")[1].decode()
             time.sleep(0.1)
         assert gateway.log.count("configuration in force") == 3
+
+
+def test_i2_refused_first_release_is_in_the_banner() -> None:
+    """I2: a first release that floats is not made; banner and log name the alias and the way out, the rest serves."""
+    with Provider() as provider:
+        floating = {"chat": {"first_release": {"model": "openai/gpt-4o"}}}
+        with running({"openai": provider.url}, aliases=floating, unmanaged="refuse") as gateway:
+            wait_for(gateway, "WARNING")
+            warning = next(line for line in gateway.log.splitlines() if "WARNING" in line)
+            assert "chat" in warning
+            assert gateway.json("alias", "list") == []
 
 
 def test_bad_file_at_start_is_2_and_starts_nothing(tmp_path: Path) -> None:
