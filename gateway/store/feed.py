@@ -131,7 +131,8 @@ class Feed:
             self._counters.pointer_age = self._table.age(now)
             self._counters.store_lost = int(self._table.store_lost)
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for may swallow the cancellation of a close
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

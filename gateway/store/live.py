@@ -129,7 +129,8 @@ class LiveStore:
         self._bulk_line.start()
         self._feed.start()
         try:
-            await asyncio.wait_for(self._feed.first.wait(), START_SECONDS[self.pointers.known])
+            async with asyncio.timeout(START_SECONDS[self.pointers.known]):
+                await self._feed.first.wait()
         except TimeoutError:
             # Known pointers serve; without any, `pointers.known` says so.
             return

@@ -119,7 +119,8 @@ class Settler:
                     await asyncio.sleep(RETRY_SECONDS)
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), MARK_SECONDS)
+                async with asyncio.timeout(MARK_SECONDS):  # wait_for may swallow the cancellation of a close
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -66,8 +66,8 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass(reader, upstream_writer, mangle=False))
                 group.create_task(self._pass(upstream_reader, writer, mangle=True))
-        except* OSError:
-            pass
+        except* (OSError, RuntimeError):
+            pass  # the other end is gone; uvloop says so with a RuntimeError
         finally:
             for end in (writer, upstream_writer):
                 end.transport.abort()

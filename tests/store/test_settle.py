@@ -84,3 +84,12 @@ async def test_unreadable_log_does_not_stop_a_worker(redis_server: RealRedis, tm
         assert (await bind(live, stamp("r"))).durable == "redis"
         await asyncio.sleep(0.05)
         assert live.counters.log_errors
+
+
+async def test_closing_while_woken_ends(redis_server: RealRedis, tmp_path: Path) -> None:
+    """A close that meets news of the store in the same moment ends all the same."""
+    for _ in range(20):
+        async with asyncio.timeout(5), opened(redis_server.url, tmp_path) as live:
+            await asyncio.sleep(0)
+            live._settler.returned()
+            live._feed.poke()
