@@ -79,7 +79,7 @@ async def tell_real(screen: Screen) -> int:
 
 
 async def _scenes(screen: Screen, stack: AsyncExitStack) -> None:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-")))
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-", ignore_cleanup_errors=True)))
     screen.say("SmolLM2 135M on this machine, twice: as published (Q4_1), and quantised again to Q4_0.")
     old_file = quantise.shipped()
     with screen.working("quantising again, some 10 seconds the first time"):

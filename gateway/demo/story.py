@@ -75,7 +75,9 @@ def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 async def _scenes(screen: Screen, seed: int) -> None:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-", ignore_cleanup_errors=True))
+        )
         provider = MockProvider(seed)
         if not screen.fast:
             provider.latency = UNHURRIED

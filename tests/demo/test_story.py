@@ -37,6 +37,6 @@ def test_told_to_end_it_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     with demo(tmp_path, "--fast") as told:
         told.until("1. gpt-4o")
         told.process.send_signal(number)
-        assert told.end(15) == 130, told.text
+        assert told.end(30) == 130, told.text
         assert told.left() == []
     assert list(tmp_path.iterdir()) == []
