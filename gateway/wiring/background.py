@@ -25,7 +25,7 @@ from gateway.control.desk import Desk
 from gateway.core.contract.fault import Fault
 from gateway.settings import secrecy, tables
 from gateway.settings.model import AdminSettings
-from gateway.store import aliases, safety, workers
+from gateway.store import aliases, recovery, safety, workers
 from gateway.store.client import Store, store_url
 from gateway.telemetry import exposition
 from gateway.telemetry import log as logs
@@ -66,8 +66,8 @@ class Office:
         """That fault's sentence."""
         self.workers = 0
         self._store: Store | None = None
-        self._seeded = ""
-        """Version of the configuration whose first releases are made."""
+        self._seeded = ("", "")
+        """Version of the configuration whose first releases are made, and instance of the store they are made in."""
         folder = Path(settings.store.data_dir) / "run" / "metrics"
         self._reader = Reader(folder, time.time)  # noqa: TID251 - wiring reads the clocks
         self._writer = Writer(folder, "background", os.getpid())
@@ -100,18 +100,21 @@ class Office:
         self.loaded = fresh
 
     async def seed(self) -> None:
-        """Make the first releases of the configuration in force, once. Raises Fault when the store cannot be used."""
+        """Make the first releases of the configuration in force, once per store: a `bootstrap` makes it another store.
+
+        Raises Fault when the store cannot be used.
+        """
         version = self.loaded.config.version
-        if self._seeded == version:
-            return
         desk = await self.desk(AUTHOR)
+        if self._seeded == (version, (await recovery.identity(desk.store)).instance):
+            return
         base = self.loaded.config.path.parent
         for made in await first.seed(desk, base):
             if made.made:
                 log.info("first release made", alias=made.alias, release=made.release)
         for name in await first.align_stakes(desk):
             log.info("stakes follow the configuration", alias=name)
-        self._seeded = version
+        self._seeded = (version, (await recovery.identity(desk.store)).instance)
 
     async def round(self, count: int) -> None:
         """One round of housekeeping. Raises Fault when the store cannot be used."""
