@@ -21,17 +21,20 @@ LENGTH = 200
 class Audit:
     """Writes the lines and counts them, for metrics."""
 
-    __slots__ = ("denied", "failed", "written")
+    __slots__ = ("denied", "failed", "results", "written")
 
     def __init__(self) -> None:
         self.written = 0
         self.denied = 0
         """Refused for want of a token or a right."""
         self.failed = 0
+        self.results: dict[tuple[str, str], int] = {}
+        """Actions by name and result."""
 
     def write(self, actor: str, action: str, about: Mapping[str, object], result: str) -> None:
         """One line. `about` are members of the request, `result` is `done` or the code of the fault."""
         self.written += 1
+        self.results[action, result] = self.results.get((action, result), 0) + 1
         if result in ("invalid_admin_token", "right_missing", "foreign_host", "foreign_origin"):
             self.denied += 1
         kept = {name: _short(about[name]) for name in KEPT if about.get(name)}

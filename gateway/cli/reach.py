@@ -87,7 +87,8 @@ class Reach:
         try:
             return admin_address(find(self.config))
         except Refused as error:
-            raise Failed(Exit.USAGE, str(error)) from error
+            hint = "A gateway that runs keeps its last good configuration: --admin URL speaks to it without this file."
+            raise Failed(Exit.USAGE, f"{error}\n{hint}") from error
 
     def _directly(self, operation: Operation, ask: msgspec.Struct) -> Any:
         from gateway.wiring.configured import Refused, find  # noqa: PLC0415

@@ -59,7 +59,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     from rich import box  # noqa: PLC0415 - loaded when something is shown
     from rich.table import Table  # noqa: PLC0415
 
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_edge=False)
     for column in columns:
         right = column.endswith("#")
         made.add_column(column.rstrip("#"), justify="right" if right else "left", overflow="fold", no_wrap=right)

@@ -27,11 +27,12 @@ from gateway.settings import secrecy, tables
 from gateway.settings.model import AdminSettings
 from gateway.store import aliases, recovery, safety, workers
 from gateway.store.client import Store, store_url
+from gateway.store.local import DiskCopyError
 from gateway.telemetry import exposition
 from gateway.telemetry import log as logs
 from gateway.telemetry.counters import Registry
 from gateway.telemetry.spool import Reader, Writer
-from gateway.wiring import configured
+from gateway.wiring import configured, readings
 from gateway.wiring.configured import Loaded
 from gateway.wiring.process import Assignment, Line, Orders, complain, path_or_none, split_address
 from gateway.wiring.reload import Follower
@@ -73,6 +74,7 @@ class Office:
         self._writer = Writer(folder, "background", os.getpid())
         self.registry.gauge("processes", "background").n = 1
         self.registry.gauge("config_version", loaded.config.version).n = 1
+        self.registry.source(readings.audit(self.audit))
         self._active: set[tuple[str, str, str]] = set()
 
     async def store(self) -> Store:
@@ -155,6 +157,10 @@ class Office:
         """A round; False when the store could not be used, or something that it needs is refused."""
         try:
             await self.round(count)
+        except DiskCopyError as error:
+            log.error("the copy of the pointers cannot be read", problem=str(error))  # noqa: TRY400 - told to a person
+            self.trouble, self.problem = "copy_unreadable", str(error)
+            return False
         except Fault as fault:
             if self.trouble != fault.code:
                 log.error(  # noqa: TRY400 - told to a person

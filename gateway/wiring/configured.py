@@ -56,7 +56,10 @@ def read(path: Path | None) -> Loaded:
 
 
 def understand(data: bytes, path: Path) -> Loaded:
-    """Read and check the bytes of a configuration. Raises Refused."""
+    """Read and check the bytes of a configuration. An empty file is refused: it is a mishap more often than a wish.
+    Raises Refused."""
+    if not data.strip():
+        raise Refused(f"{path}:1: is empty. Write the configuration there, or remove the file to use the built-in one")
     try:
         config = load.read(data, path, os.environ)
         return Loaded(config, tuple(check(config)))

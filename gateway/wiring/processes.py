@@ -57,6 +57,13 @@ def read(settings: Settings) -> Processes | None:
     return found if supervisor is not None and process_is_alive(supervisor.pid) else None
 
 
+def remove(settings: Settings, supervisor: int) -> None:
+    """Take the file away, unless another supervisor has written it meanwhile (a handover)."""
+    found = read(settings)
+    if found is None or found.parts["supervisor"].pid == supervisor:
+        file_of(settings).unlink(missing_ok=True)
+
+
 def admin_address(settings: Settings) -> str:
     """`host:port` of the admin port as it was really taken; empty when no supervisor of this data_dir runs."""
     found = read(settings)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from gateway.store.counters import LineCounters, StoreCounters
 from gateway.telemetry.counters import Reading
 from gateway.wire.counters import WireCounters
+
+if TYPE_CHECKING:
+    from gateway.admin.audit import Audit
 
 
 def wire(counters: WireCounters, connections: Callable[[], int]) -> Callable[[], Iterable[Reading]]:
@@ -42,6 +46,21 @@ def store(counters: StoreCounters) -> Callable[[], Iterable[Reading]]:
             yield "pointer_age_seconds", (), counters.pointer_age
         for kind, count in counters.bulk_dropped.items():
             yield "journal_dropped_total", (kind,), count
+
+    return read
+
+
+def audit(counters: Audit) -> Callable[[], Iterable[Reading]]:
+    """A source over what was done on the admin port."""
+
+    def read() -> Iterator[Reading]:
+        yield "authz_denied_total", ("admin",), counters.denied
+        yield "handler_errors_total", (), counters.failed
+        for (action, result), count in counters.results.items():
+            if action == "rollback":
+                yield "rollbacks_total", (result,), count
+            elif action in ("rollout.promote", "alias.apply"):
+                yield "promotions_total", (result,), count
 
     return read
 

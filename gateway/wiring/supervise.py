@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from gateway.settings import secrecy
 from gateway.settings.model import Settings
 from gateway.store.embedded import EmbeddedError, EmbeddedServer
 from gateway.telemetry import log as logs
+from gateway.telemetry.spool import Reader
 from gateway.wiring import configured, processes
 from gateway.wiring.banner import Served
 from gateway.wiring.children import STEADY_SECONDS, Child, pause_after, told
@@ -128,6 +130,8 @@ async def _serve(plan: Plan, announce: Callable[[Served], None]) -> None:
     except configured.Refused as error:
         raise BadConfiguration(str(error)) from error
     logs.configure(secrets=secrecy.secrets(house.settings))
+    if processes.read(house.settings) is None:
+        Reader(house.run_dir / "metrics", time.time).clear()  # noqa: TID251 - wiring reads the clocks
     configured.remember(house.loaded.config, house.good)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         try:
@@ -151,7 +155,7 @@ async def _serve(plan: Plan, announce: Callable[[Served], None]) -> None:
             for held in (house.data, house.admin):
                 if held is not None:
                     held.close()
-            processes.file_of(house.settings).unlink(missing_ok=True)
+            processes.remove(house.settings, os.getpid())
 
 
 def _reserve(house: House) -> None:

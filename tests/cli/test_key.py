@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gateway.cli.app import main
 from gateway.cli.key import without_item
 from gateway.cli.reach import Failed
 from tests.gateway_process import running
-from tests.provider import Provider
+from tests.provider import Provider, events, stream
 
 A, B = "a" * 64, "b" * 64
 
@@ -61,7 +62,7 @@ keys:
     tenant: globex
     rights: [learn]
 
-providers: {{}}
+providers: {{openai: {{base_url: 'https://api.openai.com'}}}}
 """
 
 
@@ -88,7 +89,7 @@ def test_shared_line_is_refused() -> None:
 
 
 def test_c5_revoked_key_is_refused_within_a_second_or_two(capsys: pytest.CaptureFixture[str]) -> None:
-    """C5: after `key revoke` the key's next request gets 401, the other key goes on, the run's stamp stays."""
+    """C5: after `key revoke` the key's next request gets 401, its stream in flight is finished, the run's stamp stays."""
     one, two = new(capsys, "acme"), new(capsys, "globex")
     keys = [yaml.safe_load(made["yaml"])[0] for made in (one, two)]
     with Provider() as provider, running({"openai": provider.url}, auth="keys", keys=keys) as gateway:
@@ -101,12 +102,26 @@ def test_c5_revoked_key_is_refused_within_a_second_or_two(capsys: pytest.Capture
         assert (status(one["key"]), status(two["key"]), status("sk-other")) == (200, 200, 401)
         listed = gateway.json("key", "list")
         assert [(k["tenant"], bool(k["line"])) for k in listed] == [("acme", True), ("globex", True)]
+        provider.then(stream(events(["x"] * 30), gap=0.1))
+        whole: list[bytes] = []
+        body = {"model": "gpt-4o-2024-08-06", "messages": [], "stream": True}
+        headers = {"authorization": f"Bearer {one['key']}"}
+
+        def read() -> None:
+            with httpx.stream("POST", f"{gateway.base}/v1/chat/completions", json=body, headers=headers) as answer:
+                whole.extend(answer.iter_raw())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        provider.wait_for(3)
         gateway.cli("key", "revoke", one["sha256"][:12])
         for _ in range(60):
             if status(one["key"]) == 401:
                 break
             time.sleep(0.05)
         assert (status(one["key"]), status(two["key"])) == (401, 200)
+        reader.join(10)
+        assert b"data: [DONE]" in b"".join(whole)
         assert gateway.cli("run", "show", "r", "--tenant", "acme").stdout
         for secret in (one["key"], two["key"], one["sha256"]):
             assert secret not in gateway.log
@@ -115,7 +130,7 @@ def test_c5_revoked_key_is_refused_within_a_second_or_two(capsys: pytest.Capture
 def test_revoke_wants_a_hash(tmp_path: Path) -> None:
     """Never the key itself, never a guess."""
     file = tmp_path / "gw.yaml"
-    file.write_text(TEXT.replace("providers: {}\n", ""))
+    file.write_text(TEXT)
     assert main(["key", "revoke", "sk-trivet-abc", "--config", str(file)]) == 2
     assert main(["key", "revoke", "c" * 12, "--config", str(file)]) == 1
     assert main(["key", "revoke", "a" * 8, "--config", str(file)]) == 0

@@ -64,4 +64,6 @@ def test_direct_needs_no_port(gateway: Gateway) -> None:
 def test_bad_configuration_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A configuration that cannot be read is a usage error, not a fallback to defaults."""
     assert main(["status", "--config", str(tmp_path / "none.yaml")]) == 2
-    assert "none.yaml" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "none.yaml" in shown
+    assert "--admin URL" in shown

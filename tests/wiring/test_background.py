@@ -173,3 +173,14 @@ async def test_refused_first_release_is_named_and_nothing_else_stops(tmp_path: P
     assert "support" in office.problem
     assert (await aliases.listed(await office.desk("t"))) == []
     await office.close()
+
+
+async def test_unreadable_copy_is_said_and_the_process_lives(office: Office) -> None:
+    """A damaged copy of the pointers turns this port red with its own word; rounds go on."""
+    data_dir = Path(office.loaded.config.settings.store.data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    (data_dir / COPY).write_text("{")
+    assert not await office.try_round(1)
+    assert (await office.ready()).store == "copy_unreadable"
+    (data_dir / COPY).unlink()
+    assert await office.try_round(2)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gateway.settings.model import Settings, StoreSettings
-from gateway.wiring.processes import Part, Processes, admin_address, file_of, read, run_dir, write
+from gateway.wiring.processes import Part, Processes, admin_address, file_of, read, remove, run_dir, write
 
 
 def settings(tmp_path: Path) -> Settings:
@@ -31,3 +31,13 @@ def test_file_of_the_dead_is_not_believed(tmp_path: Path) -> None:
     assert admin_address(made) == ""
     file_of(made).write_text("{")
     assert read(made) is None
+
+
+def test_handover_keeps_the_successors_file(tmp_path: Path) -> None:
+    """The one that leaves takes only its own file away."""
+    made = settings(tmp_path)
+    write(made, Processes("", "127.0.0.1:2", {"supervisor": Part(os.getppid(), "ready")}))
+    remove(made, os.getpid())
+    assert file_of(made).exists()
+    remove(made, os.getppid())
+    assert not file_of(made).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.admin.audit import Audit
 from gateway.store.counters import StoreCounters
 from gateway.telemetry.counters import Registry
 from gateway.wire.counters import WireCounters
@@ -28,6 +29,19 @@ def test_every_reading_is_in_the_metric_table() -> None:
     assert numbers["journal_dropped_total"] == [(("full",), 3)]
     assert numbers["redis_errors_total"] == [(("stamps", "timeout"), 1)]
     assert numbers["wal_errors_total"] == [((), 1)]
+
+
+def test_audit_becomes_rollbacks_and_promotions() -> None:
+    """Moves by result, refusals of rights; other actions are in the log only."""
+    audit = Audit()
+    for action, result in (("rollback", "done"), ("rollout.promote", "gate_not_green"), ("status", "right_missing")):
+        audit.write("a", action, {}, result)
+    registry = Registry()
+    registry.source(readings.audit(audit))
+    numbers = registry.snapshot().numbers
+    assert numbers["rollbacks_total"] == [(("done",), 1)]
+    assert numbers["promotions_total"] == [(("gate_not_green",), 1)]
+    assert numbers["authz_denied_total"] == [(("admin",), 1)]
 
 
 def test_unknown_pointer_age_is_not_shown() -> None:
