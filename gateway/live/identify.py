@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from gateway.core.binding import ticket as tickets
 from gateway.core.binding.sources import valid_run_id
 from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Source
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation, RouteKind
-from gateway.live.unmanaged import provider_of
+from gateway.live.unmanaged import class_of, provider_of
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
@@ -100,15 +101,16 @@ def name_alias(worker: Worker, life: Life) -> None:
         )
     if asked.startswith(RELEASE_PREFIX):
         return
-    if not pointers.known and life.view.settings.aliases.keys() & {asked}:
+    life.provider = provider_of(life)
+    if not pointers.known and (asked in life.view.settings.aliases or class_of(life).pin is not PinClass.PINNED):
+        # Without pointers nobody knows whether the name is an alias, learned ones included: it must not float meanwhile.
         raise Fault(
             Kind.OVERLOADED,
             "no_pointer",
-            "This gateway knows the alias but has neither its store nor a copy of the pointers yet. Retry shortly.",
+            "The model may be an alias, but this gateway has neither its store nor a copy of the pointers yet. Retry shortly.",
             retry=True,
             retry_after=1,
         )
-    life.provider = provider_of(life)
 
 
 def _not_found(param: str, what: str) -> Fault:

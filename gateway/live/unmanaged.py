@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Pin
-from gateway.core.pinning.classify import classify
+from gateway.core.pinning.classify import Verdict, classify
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
@@ -57,9 +57,14 @@ def bare_model(life: Life) -> str:
     return life.asked
 
 
+def class_of(life: Life) -> Verdict:
+    """What the pinning table says of the model that was asked for; `provider` must be known."""
+    return classify(life.view.pins, life.view.vendors[life.provider], bare_model(life))
+
+
 def decide(life: Life) -> Pin:
     """What an unaliased model may do. Raises Fault 400 `unpinned_model` under `refuse`."""
-    verdict = classify(life.view.pins, life.view.vendors[life.provider], bare_model(life))
+    verdict = class_of(life)
     if verdict.pin is not PinClass.PINNED and life.view.unmanaged == "refuse":
         raise Fault(
             Kind.BAD_REQUEST,
