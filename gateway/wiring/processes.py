@@ -28,10 +28,12 @@ class Processes(msgspec.Struct):
 
 
 def run_dir(settings: Settings) -> Path:
-    """`data_dir/run`, made when it is not there, for the owner only."""
-    path = Path(settings.store.data_dir) / "run"
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
+    """`data_dir/run`; both are made for the owner only when they are not there."""
+    home = Path(settings.store.data_dir)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    for path in (home, home / "run"):
+        path.mkdir(exist_ok=True, mode=0o700)
+    return home / "run"
 
 
 def file_of(settings: Settings) -> Path:
