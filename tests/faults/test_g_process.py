@@ -213,7 +213,6 @@ def test_g3_disk_full_or_read_only(provider: Provider, server: RealRedis) -> Non
         pytest.skip("only root can mount the small disk that this test fills")
     with gateway_on(server.url, provider, aliases={**ALIASES, **CAREFUL}) as gateway:
         gateway.stop()
-        shutil.rmtree(gateway.data_dir / "stamps")
         with small_disk(gateway.data_dir / "stamps"):
             gateway.start()
             assert load.ask(gateway, "bound", "careful").status == 200
@@ -221,6 +220,12 @@ def test_g3_disk_full_or_read_only(provider: Provider, server: RealRedis) -> Non
                 fill(gateway.data_dir / "stamps" / "ballast")
                 assert load.ask(gateway, "with-store", "careful").status == 200
                 server.kill()
+                # The last page of the log's file still takes a few records.
+                taken = 0
+                while load.ask(gateway, f"last-{taken}", "careful").status == 200:
+                    taken += 1
+                assert taken < 30
+                assert {f"last-{number}" for number in range(taken)} <= set(load.logged(gateway.data_dir))
                 refused = load.ask(gateway, "without", "careful")
                 assert (refused.status, refused.code) == (503, "stamp_unavailable")
                 assert refused.headers["x-should-retry"] == "true"
@@ -418,7 +423,7 @@ def test_g6_descriptors_run_out() -> None:
         resource.prlimit(gateway.pid("supervisor"), resource.RLIMIT_NOFILE, (256, 256))
         worker = gateway.wait_restarted("live-0", gateway.kill("live-0"))
         assert resource.prlimit(worker, resource.RLIMIT_NOFILE) == (256, 256)
-        links = [socket.create_connection(("127.0.0.1", port_of(gateway.base)), 10) for _ in range(140)]
+        links = [socket.create_connection(("127.0.0.1", port_of(gateway.base)), 10) for _ in range(120)]
         highest = 0
         for number, link in enumerate(links):
             with contextlib.suppress(ConnectionError):
@@ -428,11 +433,19 @@ def test_g6_descriptors_run_out() -> None:
             highest = max(highest, len(list(Path(f"/proc/{worker}/fd").iterdir())))
             time.sleep(0.02)
         refused = load_refusals(links)
-        assert len(refused) == 140 - 96
+        assert len(refused) == 120 - 96
         for answer in refused:
             assert b"HTTP/1.1 503" in answer
             assert b'"type":"server_error"' in answer.replace(b": ", b":")
+        # A storm: some get no answer at all, but nobody inside runs out of descriptors.
+        storm = [socket.create_connection(("127.0.0.1", port_of(gateway.base)), 10) for _ in range(150)]
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            highest = max(highest, len(list(Path(f"/proc/{worker}/fd").iterdir())))
+            time.sleep(0.02)
         assert highest < 256
+        for link in storm:
+            link.close()
         release.set()
         answered = 0
         for link in links:
@@ -445,7 +458,7 @@ def test_g6_descriptors_run_out() -> None:
         assert gateway.pid("live-0") == worker
         assert "Too many open files" not in gateway.log
         time.sleep(1.1)
-        assert load.numbers(gateway)["conn_rejected_total"] == 44
+        assert load.numbers(gateway)["conn_rejected_total"] >= 24 + 100
         assert load.kept(provider, gateway.data_dir) == []
 
 
