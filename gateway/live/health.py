@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
-LIVENESS = ("/livez", "/health/liveliness", "/health/liveness")
+LIVENESS = ("/livez", "/health/liveliness")
 
 
 def health(worker: Worker, life: Life) -> None:
@@ -25,8 +25,8 @@ def health(worker: Worker, life: Life) -> None:
         if not worker.store.pointers.known:
             reasons.append("no pointers: neither the store nor a copy on this host")
     status = 503 if reasons else 200
-    told = {"status": "unavailable" if reasons else "ok", "reasons": reasons}
-    if worker.meters.gone:
+    told: dict[str, object] = {"status": "unavailable" if reasons else "ok", "reasons": reasons}
+    if worker.meters.gone and life.incoming.path not in LIVENESS:
         # One release of many is no reason to take the worker out of service: every other worker would say the same.
         told["releases_unavailable"] = sorted(worker.meters.gone)
     body = msgspec.json.encode(told)

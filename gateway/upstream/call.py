@@ -167,7 +167,7 @@ class Upstreams:
                 out = await self._attempt(provider, at, head, ask)
             except UpstreamFault as fault:
                 log = (*log, fault.word)
-                fault.attempts = len(log)
+                fault.attempts = len(log) - (fault.failure == "breaker")  # which was no call
                 fault.attempt_log = log
                 fault.endpoint = at.name
                 provider.error(fault.failure)
