@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from gateway.core.contract.alias import Lane
 from gateway.live.identify import is_json
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider, completion, events, stream, tool_call
@@ -14,7 +16,12 @@ NEXT = release("openai/gpt-4o-2024-11-20")
 
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [(b"application/json", True), (b"Application/JSON; charset=utf-8", True), (b"application/x+json", True), (b"text/plain", False)],
+    [
+        (b"application/json", True),
+        (b"Application/JSON; charset=utf-8", True),
+        (b"application/x+json", True),
+        (b"text/plain", False),
+    ],
 )
 def test_json_is_told_by_its_type_alone(kind: bytes, says: bool) -> None:
     """Parameters and case do not matter."""
@@ -31,7 +38,9 @@ def test_the_alias_header_comes_before_the_model(gateway: LiveGateway) -> None:
 def test_azures_path_names_the_alias(gateway: LiveGateway, provider: Provider) -> None:
     """`/openai/deployments/{alias}/…` works without a model in the body, and keeps the query out of other providers."""
     gateway.alias("support", PINNED)
-    got = gateway.request("POST", "/openai/deployments/support/chat/completions?api-version=2025-01-01", {"messages": []})
+    got = gateway.request(
+        "POST", "/openai/deployments/support/chat/completions?api-version=2025-01-01", {"messages": []}
+    )
     assert got.status == 200
     assert got.headers["x-trivet-alias"] == "support"
 
@@ -87,3 +96,24 @@ def test_a_streams_tool_calls_link_too(gateway: LiveGateway, provider: Provider)
     first = gateway.chat("gpt-4o", stream=True)
     second = gateway.chat("gpt-4o", messages=[{"role": "tool", "tool_call_id": "call_s", "content": "1"}])
     assert second.headers["x-trivet-run"] == first.headers["x-trivet-run"]
+
+
+def test_a_users_next_turn_keeps_the_run_of_the_tool_calls_in_its_history(
+    gateway: LiveGateway, provider: Provider
+) -> None:
+    """A nameless agent keeps its run and its release after an answer in words, though the pointer has moved meanwhile."""
+    state = gateway.alias("gpt-4o", PINNED)
+    provider.then(completion("", tool_calls=[tool_call("call_h")]))
+    first = gateway.chat("gpt-4o")
+    gateway.move(msgspec.structs.replace(state, version=2, lanes={"*": Lane(NEXT.id, (PINNED.id,))}), NEXT)
+    history = [
+        {"role": "user", "content": "Hello?"},
+        {"role": "assistant", "tool_calls": [tool_call("call_h")]},
+        {"role": "tool", "tool_call_id": "call_h", "content": "42"},
+        {"role": "assistant", "content": "It is 42."},
+        {"role": "user", "content": "And now?"},
+    ]
+    later = gateway.chat("gpt-4o", messages=history)
+    assert later.headers["x-trivet-run"] == first.headers["x-trivet-run"]
+    assert later.headers["x-trivet-release"] == PINNED.id
+    assert gateway.chat("gpt-4o").headers["x-trivet-release"] == NEXT.id

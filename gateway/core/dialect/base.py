@@ -44,7 +44,7 @@ class Envelope:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """Ids of the tool calls whose results this request brings, newest first."""
+        """Ids of the tool calls whose results this request brings, of earlier turns too, newest first and bounded."""
         return ()
 
     @property

@@ -9,11 +9,13 @@ from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.splice import scan, unbounded
 
 SYSTEM_ROLES = ("system", "developer")
-
-
 LONG_BYTES = 1 << 20
 MOST_COMMAS = 300_000
 """Messages longer than LONG_BYTES with more commas than this are not looked into: each could cost an object."""
+LINKING = 16
+"""Of the tool calls a history answers, the newest so many can link a request to its run."""
+RESULT_MARK = b'"tool_call_id"'
+"""Stands in a message that brings a tool result; inside a JSON string its quotes would be escaped."""
 
 
 class Line(msgspec.Struct, gc=False):
@@ -34,17 +36,21 @@ class ChatEnvelope(Envelope):
 
     @property
     def results(self) -> tuple[str, ...]:
-        """`tool_call_id` of the tool messages after the last message of another role, newest first."""
+        """`tool_call_id` of the tool messages, newest first, at most LINKING: of earlier turns too, for after an answer in
+        words a user's next message is all that follows them, and the run is still the same."""
         raw = self.members.get("messages")
-        if raw is None or b'"tool_call_id"' not in raw:
+        left = raw.count(RESULT_MARK) if raw is not None else 0
+        if not left:
             return ()
         found: list[str] = []
         for item in reversed(self._items()):
             line = _read(item)
-            if line.role != "tool":
-                break
-            if line.tool_call_id and line.tool_call_id not in found:
-                found.append(line.tool_call_id)
+            if line.tool_call_id:
+                left -= 1
+                if line.role == "tool" and line.tool_call_id not in found:
+                    found.append(line.tool_call_id)
+                if left <= 0 or len(found) == LINKING:
+                    break
         return tuple(found)
 
     @property

@@ -44,13 +44,38 @@ def test_golden_requests(path: Path) -> None:
         assert not part or json.loads(part)
 
 
-def test_only_the_trailing_tool_turn_counts() -> None:
-    """Ids of older turns are not brought by this request; a user message after the results ends the turn."""
+def test_results_of_all_turns_count_newest_first() -> None:
+    """Ids of older turns link too, behind those of the newest; a user's next message does not end the run."""
     tool = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
-    assert chat(messages=[{"role": "user"}, tool]).results == ("call_1",)
+    newer = {**tool, "tool_call_id": "call_2"}
+    user, assistant = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+    assert chat(messages=[user, tool]).results == ("call_1",)
     assert chat(messages=[tool, tool]).results == ("call_1",)
-    assert chat(messages=[tool, {"role": "user", "content": "x"}]).results == ()
-    assert chat(messages=[tool, {"role": "assistant"}, {**tool, "tool_call_id": "call_2"}]).results == ("call_2",)
+    assert chat(messages=[tool, assistant, user]).results == ("call_1",)
+    assert chat(messages=[tool, assistant, newer, assistant, user]).results == ("call_2", "call_1")
+
+
+def test_only_so_many_results_link() -> None:
+    """A long history gives the newest ids only, so that a request never asks the store for hundreds."""
+    lines = [{"role": "tool", "tool_call_id": f"call_{n}"} for n in range(40)]
+    found = chat(messages=lines).results
+    assert found == tuple(f"call_{n}" for n in range(39, 39 - module.LINKING, -1))
+
+
+def test_ids_in_texts_are_no_results() -> None:
+    """What only quotes a tool result, in a text or in another role, brings none, and hides none."""
+    quoting = {"role": "user", "content": json.dumps({"role": "tool", "tool_call_id": "call_9"})}
+    other = {"role": "user", "tool_call_id": "call_8"}
+    nested = {"role": "user", "content": [{"type": "x", "tool_call_id": "call_7"}]}
+    tool = {"role": "tool", "tool_call_id": "call_1"}
+    assert chat(messages=[quoting, other, nested]).results == ()
+    assert chat(messages=[tool, quoting, other, nested]).results == ("call_1",)
+
+
+def test_without_tool_results_messages_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A raw scan tells that there are none, before anything is parsed."""
+    monkeypatch.setattr(ChatEnvelope, "_items", lambda _self: pytest.fail("messages were cut"))
+    assert chat(messages=[{"role": "user", "content": 'of "tool_call_id" only talk'}]).results == ()
 
 
 @pytest.mark.parametrize(
@@ -65,10 +90,11 @@ def test_odd_messages_are_the_providers_to_refuse(messages: Any) -> None:
 
 
 def test_a_tool_message_without_an_id_brings_nothing() -> None:
-    """Neither a missing nor an odd id is one, and the others of the turn still count."""
+    """Neither a missing nor an odd id is one, and the others still count."""
     lines = [{"role": "tool", "tool_call_id": "call_1"}, {"role": "tool"}, {"role": "tool", "tool_call_id": ""}]
     assert chat(messages=lines).results == ("call_1",)
-    assert chat(messages=[*lines, {"role": "tool", "tool_call_id": 5}]).results == ()
+    assert chat(messages=[*lines, {"role": "tool", "tool_call_id": 5}]).results == ("call_1",)
+    assert chat(messages=[{"role": "tool", "tool_call_id": 5}]).results == ()
 
 
 def test_a_system_message_later_on_is_no_system_prompt() -> None:
