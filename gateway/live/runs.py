@@ -138,7 +138,11 @@ async def _shown(worker: Worker, life: Life, run: str) -> RunAnswer:
     record = await worker.store.run_record(life.caller.tenant, run)
     if not record.stamps:
         raise _unknown()
-    return RunAnswer(run, {alias: _bound(worker, life, stamp) for alias, stamp in record.stamps.items()}, sum(isinstance(e, Step) for e in record.entries))
+    return RunAnswer(
+        run,
+        {alias: _bound(worker, life, stamp) for alias, stamp in record.stamps.items()},
+        sum(isinstance(e, Step) for e in record.entries),
+    )
 
 
 async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.core.contract.alias import Lane, SideEffects, Split, Stakes
+import msgspec
+
+from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
 from gateway.core.contract.release import PinClass
 from gateway.live.bind import pin_of
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider
-
-import msgspec
 
 OLD = release("openai/gpt-4o-2024-08-06")
 NEW = release("openai/gpt-4o-2024-11-20")
@@ -92,8 +92,6 @@ def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) 
 
 def test_a_learned_pin_says_so() -> None:
     """`x-trivet-pin` tells a pin that a person chose from one that was learned."""
-    from gateway.core.contract.alias import AliasState
-
     learned = AliasState("a", 1, {}, learned=True)
     assert pin_of(learned, OLD).value == "learned"
     assert pin_of(AliasState("a", 1, {}), OLD).value == "pinned"

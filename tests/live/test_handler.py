@@ -25,7 +25,9 @@ def test_alias_is_rewritten_to_its_snapshot_and_nothing_else_changes(gateway: Li
     assert not [name for name in provider.requests[0].fields if name.startswith("x-trivet")]
 
 
-def test_an_error_nobody_expected_is_a_500_in_shape_and_its_text_stays_inside(gateway: LiveGateway, monkeypatch) -> None:
+def test_an_error_nobody_expected_is_a_500_in_shape_and_its_text_stays_inside(
+    gateway: LiveGateway, monkeypatch
+) -> None:
     """A failing phase answers 500, is counted and logged by type and place only."""
     monkeypatch.setattr("gateway.live.handler.rewrite", lambda *_: 1 / 0)
     gateway.alias("gpt-4o", PINNED)
@@ -33,7 +35,7 @@ def test_an_error_nobody_expected_is_a_500_in_shape_and_its_text_stays_inside(ga
     assert (got.status, got.json["error"]["code"]) == (500, "internal_error")
     assert gateway.counted["handler_errors_total"] == 1
     assert gateway.logged[0][1]["error"] == "ZeroDivisionError"
-    gateway.worker.meters.in_flight.n == 0
+    assert gateway.worker.meters.in_flight.n == 0
     monkeypatch.undo()
     assert gateway.chat("gpt-4o").status == 200
 
@@ -50,4 +52,4 @@ def test_the_answering_model_is_observed_and_a_mismatch_flagged(gateway: LiveGat
     gateway.alias("gpt-4o", PINNED)
     provider.then(completion("x", model="gpt-4o-2024-11-20"))
     assert gateway.chat("gpt-4o").status == 200
-    gateway.wait(lambda: f"model_mismatch_total{{gpt-4o,{PINNED.id}}}" in gateway.counted or True)
+    gateway.wait(lambda: any(name.startswith("model_mismatch_total") for name in gateway.counted))
