@@ -15,9 +15,14 @@ CREDENTIAL_FIELDS = (b"x-trivet-key", b"authorization", b"x-api-key", b"x-goog-a
 """Where a key may stand, in the order they are read."""
 
 
+CREDENTIALS = frozenset(CREDENTIAL_FIELDS)
+
+
 def secret_of(name: bytes, value: bytes) -> bytes:
     """The bare secret of a credential header; the scheme of `Authorization` is not part of it."""
     if name == b"authorization":
+        if value.startswith(b"Bearer "):
+            return value[7:].strip()
         scheme, _, rest = value.partition(b" ")
         if rest and scheme.lower() == b"bearer":
             return rest.strip()
@@ -33,11 +38,11 @@ def admit(life: Life) -> None:
     fields = life.incoming.fields
     keyed = view.auth == "keys"
     found: Caller | None = None
-    for name in CREDENTIAL_FIELDS:
-        value = fields.get(name)
-        if value is None:
+    sent = CREDENTIALS & fields.keys()
+    for name in CREDENTIAL_FIELDS if len(sent) > 1 else sent:
+        secret = secret_of(name, fields[name]) if name in fields else None
+        if secret is None:
             continue
-        secret = secret_of(name, value)
         caller = view.callers.get(sha256(secret).digest()) if keyed else None
         if caller is None:
             # A key of ours is never a provider's credential, and `x-trivet-key` is never meant for one.

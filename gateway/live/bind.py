@@ -37,7 +37,6 @@ async def bind(worker: Worker, life: Life) -> None:
     bound = await worker.store.bind(request)
     stamp = life.stamp = bound.stamp
     life.bound = bound
-    life.pin = stamp.pin
     if stamp.release:
         release = await release_of(worker, stamp.release)
         life.release = release

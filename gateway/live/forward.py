@@ -17,7 +17,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
     incoming, route, stamp = life.incoming, life.route, life.stamp
     assert route is not None
     retries = incoming.fields.get(b"x-stainless-retry-count", b"0")
-    ask = life.ask = Ask(
+    ask = Ask(
         provider=life.provider,
         model=stamp.model.partition("/")[2] if stamp is not None else "",
         method=incoming.method,

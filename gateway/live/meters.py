@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.exchange import Outcome
@@ -14,11 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.contract.fault import Fault
+    from gateway.core.contract.run import Stamp
     from gateway.live.life import Life
     from gateway.telemetry.counters import Histogram, Register, Registry
 
-CACHED = 10_000
+TOKEN_KINDS = ("input", "output", "cached")
+CACHED = 2_000
 """Label sets kept at hand; the registry bounds the labels themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The registers that requests of one kind add to, looked up together once."""
+
+    counts: tuple[Register, ...]
+    first_byte: Histogram
+    whole: Histogram
+    input: Register
+    output: Register
+    cached: Register
+
+
+def _status(status: int) -> str:
+    return f"{status // 100}xx" if status else "none"
 
 
 class Meters:
@@ -28,7 +47,7 @@ class Meters:
         self._registry = registry
         self._log = log
         self._kept: dict[tuple[str, ...], Register] = {}
-        self._slow: dict[tuple[str, str], Histogram] = {}
+        self._sheets: dict[tuple[object, ...], Sheet] = {}
         self.in_flight = registry.gauge("in_flight")
         self.heartbeats = registry.counter("heartbeats_total")
         self.gone: dict[str, Register] = {}
@@ -49,35 +68,53 @@ class Meters:
     def request(self, life: Life, ended: float) -> None:
         """Count a request that has ended; `ended` is loop time in seconds."""
         stamp = life.stamp
-        status = f"{life.status // 100}xx" if life.status else "none"
         if stamp is None:
-            self.add("requests_total", "", "", "", status)
+            self.add("requests_total", "", "", "", _status(life.status))
             return
-        self.add("requests_total", stamp.alias, stamp.release, stamp.arm.value, status)
-        self.add("requests_by_source_total", life.source.value)
-        self.add("outcomes_total", stamp.alias, life.outcome.value)
-        if self.gone and life.outcome is Outcome.OK and stamp.release in self.gone:
+        outcome, status, bound = life.outcome, life.status, life.bound
+        new = bound is not None and bound.new
+        which = (stamp.alias, stamp.release, stamp.arm, stamp.pin, life.source, outcome, status, life.provider, new)
+        sheet = self._sheets.get(which)
+        if sheet is None:
+            if len(self._sheets) >= CACHED:
+                self._sheets.clear()
+            sheet = self._sheets[which] = self._sheet(life, stamp, new=new)
+        for register in sheet.counts:
+            register.n += 1
+        if self.gone and outcome is Outcome.OK and stamp.release in self.gone:
             self.release_back(stamp.release)
-        if life.bound is not None and life.bound.new:
-            self.add("runs_bound_total", stamp.alias, stamp.release, stamp.arm.value, stamp.pin.value)
-        if stamp.pin is Pin.FLOATING:
-            self.add("floating_requests_total", stamp.alias)
         self._overhead.observe(overhead(life, ended))
         if life.first_byte:
-            self._histogram("first_byte_seconds", life.provider).observe(life.first_byte - life.incoming.started)
-            self._histogram("request_seconds", life.provider).observe(ended - life.incoming.started)
+            started = life.incoming.started
+            sheet.first_byte.observe(life.first_byte - started)
+            sheet.whole.observe(ended - started)
         observed = life.observed
         if observed is not None and observed.usage is not None:
             usage = observed.usage
-            for kind, count in (("input", usage.input), ("output", usage.output), ("cached", usage.cached)):
-                if count:
-                    self.add("tokens_total", stamp.alias, stamp.release, "live", kind, by=count)
+            sheet.input.n += usage.input
+            sheet.output.n += usage.output
+            sheet.cached.n += usage.cached
 
-    def _histogram(self, name: str, provider: str) -> Histogram:
-        found = self._slow.get((name, provider))
-        if found is None:
-            found = self._slow[name, provider] = self._registry.histogram(name, provider)
-        return found
+    def _sheet(self, life: Life, stamp: Stamp, *, new: bool) -> Sheet:
+        """Look up every register that a request of this kind adds to."""
+        counter, arm = self._registry.counter, stamp.arm.value
+        counts = [
+            counter("requests_total", stamp.alias, stamp.release, arm, _status(life.status)),
+            counter("requests_by_source_total", life.source.value),
+            counter("outcomes_total", stamp.alias, life.outcome.value),
+        ]
+        if new:
+            counts.append(counter("runs_bound_total", stamp.alias, stamp.release, arm, stamp.pin.value))
+        if stamp.pin is Pin.FLOATING:
+            counts.append(counter("floating_requests_total", stamp.alias))
+        tokens = [counter("tokens_total", stamp.alias, stamp.release, "live", kind) for kind in TOKEN_KINDS]
+        histogram = self._registry.histogram
+        return Sheet(
+            tuple(counts),
+            histogram("first_byte_seconds", life.provider),
+            histogram("request_seconds", life.provider),
+            *tokens,
+        )
 
     def refused(self, fault: Fault) -> None:
         """Count a request that got a fault in place of an answer."""

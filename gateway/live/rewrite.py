@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.release import Snapshot
+from gateway.core.contract.release import Params, Snapshot
 from gateway.core.dialect.splice import splice
+from gateway.live.worker import Target
 
 if TYPE_CHECKING:
-    from gateway.core.contract.release import Params
+    from gateway.core.dialect.base import Dialect
     from gateway.core.dialect.splice import Members
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
+NO_PARAMS = Params()
 OWN_MEMBER = "trivet"
+TARGETS_KEPT = 1000
 """The body member that is ours and never goes upstream."""
 DIALECTS_OF_VENDOR = {"anthropic": ("anthropic",), "google": ("gemini",)}
 """Wire formats a vendor's own endpoint speaks, where that is not OpenAI's; `dialects` of the provider overrides."""
@@ -31,19 +34,33 @@ def rewrite(worker: Worker, life: Life) -> None:
     """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`."""
     stamp, envelope, dialect, route = life.stamp, life.envelope, life.dialect, life.route
     assert stamp is not None and envelope is not None and dialect is not None and route is not None
-    snapshot = Snapshot.parse(stamp.model)
-    life.provider = snapshot.provider
-    check_speaks(life, snapshot.provider)
-    edits: dict[str, bytes | None] = {}
-    if life.release is not None:
-        edits.update(params_edits(life.release.triple.params, envelope.members))
-    model = worker.upstreams.wire_model(snapshot.provider, snapshot.model)
-    if envelope.model != model and (envelope.model is not None or not route.deployment):
-        edits.update(dialect.model_edit(model))
-    if envelope.members.get(OWN_MEMBER) is not None:
-        edits[OWN_MEMBER] = None
+    which = (stamp.model, route.dialect, route.provider)
+    target = life.view.targets.get(which)
+    if target is None:
+        target = _target(worker, life, stamp.model, dialect)
+        if len(life.view.targets) >= TARGETS_KEPT:
+            life.view.targets.clear()
+        life.view.targets[which] = target
+    life.provider = target.provider
+    members, release = envelope.members, life.release
+    names = envelope.model != target.model and (envelope.model is not None or not route.deployment)
+    edits = target.edit if names else {}
+    if (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
+        edits = dict(edits)
+        if release is not None:
+            edits = {**params_edits(release.triple.params, members), **edits}
+        if OWN_MEMBER in members:
+            edits[OWN_MEMBER] = None
     if edits:
-        life.body = splice(envelope.members, edits)
+        life.body = splice(members, edits)
+
+
+def _target(worker: Worker, life: Life, model: str, dialect: Dialect) -> Target:
+    """Where a model goes. Raises Fault as `check_speaks`."""
+    snapshot = Snapshot.parse(model)
+    check_speaks(life, snapshot.provider)
+    wire = worker.upstreams.wire_model(snapshot.provider, snapshot.model)
+    return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)))
 
 
 def params_edits(params: Params, members: Members) -> dict[str, bytes | None]:

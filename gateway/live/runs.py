@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from gateway.core.binding.sources import valid_run_id
-from gateway.core.binding.ticket import sign
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Event, Report, Step
-from gateway.core.contract.run import Source, Ticket
+from gateway.core.contract.run import Source
 from gateway.live.bind import bind
 from gateway.live.life import Life
+from gateway.live.stamps import ticket_of
 
 if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
@@ -120,9 +120,6 @@ async def _bind_all(worker: Worker, life: Life, run: str, aliases: list[str]) ->
 
 def _bound(worker: Worker, life: Life, stamp: Stamp) -> BoundAlias:
     release = worker.store.pointers.release(stamp.release)
-    ticket = Ticket(
-        stamp.tenant, stamp.run, stamp.alias, stamp.release, stamp.model, stamp.at_ms, stamp.lane, stamp.arm, stamp.pin
-    )
     return BoundAlias(
         release=stamp.release,
         model=stamp.model,
@@ -130,7 +127,7 @@ def _bound(worker: Worker, life: Life, stamp: Stamp) -> BoundAlias:
         toolset=release.triple.tools.digest if release is not None else "",
         pin=stamp.pin.value,
         arm=stamp.arm.value,
-        ticket=sign(ticket, life.view.stamp_keys[0]),
+        ticket=ticket_of(stamp, life.view.stamp_keys[0]),
     )
 
 

@@ -10,8 +10,13 @@ from gateway.core.binding.ticket import sign
 from gateway.core.contract.run import Ticket
 
 if TYPE_CHECKING:
+    from gateway.core.contract.run import Stamp
     from gateway.live.life import Life
+    from gateway.live.worker import View
 
+MARKS_KEPT = 2000
+TICKETS_KEPT = 1000
+"""Ready header lines and tickets a worker keeps at hand; each is some hundred bytes."""
 SAFE = re.compile(r"[!-~]+")
 """Values that may stand in a header as they are; anything else is percent-encoded."""
 
@@ -25,34 +30,56 @@ def lines(life: Life) -> bytes:
     """All `x-trivet-…` response header lines of a request."""
     stamp, bound = life.stamp, life.bound
     if stamp is None or bound is None:
-        return f"x-trivet-request: {life.id}\r\nx-trivet-attempts: {attempts(life)}\r\n".encode()
-    ticket = sign(
-        Ticket(
-            tenant=stamp.tenant,
-            run=stamp.run,
-            alias=stamp.alias,
-            release=stamp.release,
-            model=stamp.model,
-            at_ms=stamp.at_ms,
-            lane=stamp.lane,
-            arm=stamp.arm,
-            pin=stamp.pin,
-        ),
-        life.view.stamp_keys[0],
+        return b"x-trivet-request: %b\r\nx-trivet-attempts: %d\r\n" % (life.id.encode(), attempts(life))
+    marks = (stamp.alias, stamp.release, stamp.model, stamp.pin, stamp.arm)
+    kept = life.view.marks
+    fixed = kept.get(marks)
+    if fixed is None:
+        if len(kept) >= MARKS_KEPT:
+            kept.clear()
+        fixed = kept[marks] = _marks(stamp)
+    return (
+        b"x-trivet-request: %b\r\nx-trivet-run: %b\r\nx-trivet-bound: %b\r\nx-trivet-ticket: %b\r\n%bx-trivet-attempts: %d\r\n"
+        % (
+            life.id.encode(),
+            stamp.run.encode(),
+            b"new" if bound.new else b"resumed",
+            _ticket(life.view, stamp),
+            fixed,
+            attempts(life),
+        )
     )
+
+
+def _marks(stamp: Stamp) -> bytes:
+    """The lines that all runs on one release of an alias have in common."""
     release = f"x-trivet-release: {stamp.release}\r\n" if stamp.release else ""
     return (
-        f"x-trivet-request: {life.id}\r\n"
-        f"x-trivet-run: {stamp.run}\r\n"
-        f"x-trivet-bound: {'new' if bound.new else 'resumed'}\r\n"
-        f"x-trivet-ticket: {ticket}\r\n"
         f"x-trivet-alias: {safe(stamp.alias)}\r\n"
         f"{release}"
         f"x-trivet-model: {safe(stamp.model)}\r\n"
         f"x-trivet-pin: {stamp.pin.value}\r\n"
         f"x-trivet-arm: {stamp.arm.value}\r\n"
-        f"x-trivet-attempts: {attempts(life)}\r\n"
     ).encode()
+
+
+def _ticket(view: View, stamp: Stamp) -> bytes:
+    """The ticket of a binding. Every step of a run has the same one, so it is signed once and kept for a while."""
+    which = (stamp.tenant, stamp.run, stamp.alias, stamp.at_ms, stamp.release)
+    ticket = view.tickets.get(which)
+    if ticket is None:
+        if len(view.tickets) >= TICKETS_KEPT:
+            view.tickets.clear()
+        ticket = view.tickets[which] = ticket_of(stamp, view.stamp_keys[0]).encode()
+    return ticket
+
+
+def ticket_of(stamp: Stamp, key: bytes) -> str:
+    """A stamp, signed."""
+    ticket = Ticket(
+        stamp.tenant, stamp.run, stamp.alias, stamp.release, stamp.model, stamp.at_ms, stamp.lane, stamp.arm, stamp.pin
+    )
+    return sign(ticket, key)
 
 
 def attempts(life: Life) -> int:

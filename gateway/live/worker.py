@@ -41,6 +41,15 @@ class Caller:
     aliases: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What goes upstream for one model: provider, the name that provider knows it by, and that name as a member edit."""
+
+    provider: str
+    model: str
+    edit: Mapping[str, bytes | None]
+
+
 class View:
     """The settings as the live path wants them: every look-up prepared, nothing computed per request that could be computed here."""
 
@@ -48,6 +57,7 @@ class View:
         "auth",
         "callers",
         "default_provider",
+        "marks",
         "max_age",
         "open_caller",
         "pins",
@@ -59,6 +69,8 @@ class View:
         "settings",
         "split_secret",
         "stamp_keys",
+        "targets",
+        "tickets",
         "unmanaged",
         "vendors",
         "version",
@@ -80,6 +92,12 @@ class View:
         self.default_provider = {d: self._default(settings, d) for d in VENDOR_OF_DIALECT}
         self.run_sources = tuple(s.lower() for s in settings.runs.sources)
         self.routes: dict[str, Route] = {}
+        self.marks: dict[tuple[str, ...], bytes] = {}
+        """Ready header lines, by what they say (`live.stamps`)."""
+        self.tickets: dict[tuple[str, str, str, int, str], bytes] = {}
+        """Tickets signed lately (`live.stamps`)."""
+        self.targets: dict[tuple[str, str, str], Target] = {}
+        """Where a release's model goes, by model and the route's dialect and provider (`live.rewrite`)."""
         every = frozenset(RIGHTS)
         rights = every if settings.auth == "none" else every - {"learn"}
         self.open_caller = Caller(DEFAULT_TENANT, "", rights, {})

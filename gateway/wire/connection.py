@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from gateway.wire.deadlines import NEVER
@@ -312,7 +313,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, data: bytes, end: int) -> None:
         """Read a head, take the body bytes that came with it, start the handler. Raises BadMessage."""
         server = self._server
-        incoming = Incoming(self, self._transport, self._peer, self._loop.time())
+        incoming = Incoming(self, self._transport, self._peer, monotonic())
         if len(data) == end:
             incoming.read(data, self._recall, server.heads)
             incoming.expect_body()

@@ -40,7 +40,7 @@ class Incoming(RequestHead):
     `congested`: the transport is over its high-water mark, so that `drained` would wait (looking first is cheaper).
 
     `began`: the head of an answer has been started. `sent`: body bytes handed to the transport. `finished`: the answer
-    was ended, whole or not. `started` is loop time when the head was complete, `peer` the client's address.
+    was ended, whole or not. `started` is monotonic time (seconds; a loop's own clock may stand still for a millisecond) when the head was complete, `peer` the client's address.
     """
 
     __slots__ = (

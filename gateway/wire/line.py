@@ -229,7 +229,7 @@ class Line(asyncio.Protocol):
             if not data:
                 return
         now = self.loop.time()
-        out.open_body(now)
+        out.open_body()
         follows = False
         if out.whole:
             follows = len(data) > end

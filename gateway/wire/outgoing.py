@@ -6,6 +6,7 @@ bound, above which reading pauses, so a slow client throttles its provider.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.wire.chunks import ChunkDecoder, ChunkError
@@ -27,7 +28,7 @@ _CHUNKED = -1
 
 class Outgoing(ReplyHead):
     """The answer of an upstream. `whole` once its last byte was received (read or not); `reused` tells whether the
-    connection had carried a call before; `first_byte_at` is loop time of the final head."""
+    connection had carried a call before; `first_byte_at` is monotonic time of the final head, in seconds."""
 
     __slots__ = (
         "_decoder",
@@ -138,9 +139,9 @@ class Outgoing(ReplyHead):
             return DeadlineExceeded("total")
         return DeadlineExceeded(self.phase)
 
-    def open_body(self, now: float) -> None:
+    def open_body(self) -> None:
         """The final head is read: get ready for its body."""
-        self.first_byte_at = now
+        self.first_byte_at = monotonic()
         self.phase = "between_chunks"
         if self.chunked:
             self._decoder = ChunkDecoder()

@@ -151,7 +151,7 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
         upstreams=upstreams,
         meters=meters,
         now_ms=lambda: time.time_ns() // 1_000_000,
-        clock=asyncio.get_running_loop().time,
+        clock=time.monotonic,
         request_id=request_ids(),
     )
     learner = PinLearner(store, upstreams, worker.now_ms, lambda name, model: _learned(registry, name, model))

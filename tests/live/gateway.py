@@ -104,19 +104,24 @@ class LiveGateway:
         await self.store.start()
         self.upstreams = Upstreams(self.settings, self.sweeper, self.registry)
         ids = itertools.count(1)
-        loop = asyncio.get_running_loop()
         self.worker = Worker(
             view=view,
             store=self.store,
             upstreams=self.upstreams,
             meters=Meters(self.registry, lambda text, **fields: self.logged.append((text, fields))),
             now_ms=lambda: int(time.time() * 1000),
-            clock=loop.time,
+            clock=time.monotonic,
             request_id=lambda: f"t{next(ids)}",
         )
         own = frozenset({"localhost"})
         self.server = Server(
-            Handler(self.worker), lambda bad: refusal(bad, "refused"), ServerLimits(), WireCounters(), own, None, self.sweeper
+            Handler(self.worker),
+            lambda bad: refusal(bad, "refused"),
+            ServerLimits(),
+            WireCounters(),
+            own,
+            None,
+            self.sweeper,
         )
         self.port = await self.server.listen("127.0.0.1", 0)
 
@@ -131,7 +136,9 @@ class LiveGateway:
         lanes = more.pop("lanes", {"*": Lane(kept.id)})
         state = AliasState(name, 1, lanes, **{"stakes": Stakes.STANDARD, **more})
         # A busy machine may use up the store's limit of 100 ms; what was sent in vain is sent again.
-        self.wait(lambda: self.flow(self.store.create_alias(state, kept)) or self.store.pointers.alias(name) is not None)
+        self.wait(
+            lambda: self.flow(self.store.create_alias(state, kept)) or self.store.pointers.alias(name) is not None
+        )
         self.wait(lambda: self.store.pointers.alias(name) is not None)
         return state
 

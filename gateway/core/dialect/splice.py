@@ -100,6 +100,16 @@ def scan(body: bytes) -> Members:
         raise _oversize()
     members = Members(body)
     spans = members.spans
+    if raws and sum(map(len, raws)) + sum(map(len, raws.values())) + 4 * len(raws) + 1 == len(body):
+        # Names, values and the least punctuation fill the body: there is no white space, no escape in a name, and no
+        # member that the decoder's dict lost to a second one of its name. So every offset follows from the lengths.
+        position = 1
+        for name, raw in raws.items():
+            start = position + len(name) + 3
+            position = start + len(raw) + 1
+            spans[name] = (start, position - 1)
+        members.close = position - 1
+        return members
     position = 0
     for name, raw in raws.items():
         found = _member(body, position)
