@@ -1,0 +1,1 @@
+"""What a user sees: recorded exchanges and real clients against real gateway processes."""
