@@ -228,7 +228,7 @@ class Line(asyncio.Protocol):
             data = data[end:]
             if not data:
                 return
-        now = self.loop.time()
+        self.loop.time()
         out.open_body()
         follows = False
         if out.whole:

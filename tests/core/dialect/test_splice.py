@@ -411,3 +411,25 @@ def test_a_huge_body_costs_no_more_memory_than_its_bytes() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * len(body)
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_bodies_as_json_writers_make_them_are_cut_like_any_other(separators: tuple[str, str]) -> None:
+    """The short way for evenly written bodies finds the same members as the long way, and refuses the same duplicates."""
+    value = {"model": "a", "n": 1, "messages": [{"role": "user", "content": 'x, y: {"z"}'}], "é": None, "s": ""}
+    plain = {name: each for name, each in value.items() if name.isascii()}
+    for chosen in (value, plain):
+        body = json.dumps(chosen, separators=separators, ensure_ascii=False).encode()
+        members = scan(body)
+        assert {name: json.loads(members.get(name) or b"") for name in members} == chosen
+        assert json.loads(splice(members, {"model": b'"b"', "n": None, "new": b"2"})) == {
+            **{name: each for name, each in chosen.items() if name != "n"},
+            "model": "b",
+            "new": 2,
+        }
+        odd = b" " + body[:-1] + b" }"
+        assert json.loads(scan(odd).get("messages") or b"") == value["messages"]
+    twice = json.dumps(plain, separators=separators).encode()[:-1] + f'{separators[0]}"n"{separators[1]}2}}'.encode()
+    with pytest.raises(Fault) as refused:
+        scan(twice)
+    assert refused.value.code == "duplicate_key"
