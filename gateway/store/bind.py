@@ -26,8 +26,8 @@ from gateway.store.scripts import BIND, sha
 from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
 
-REMEMBERED = 50_000
-"""Bindings that this process keeps in mind, for the time the store is out of reach."""
+REMEMBERED = 1_500
+"""Bindings that this process keeps in mind, to at most twice as many: 1.3 KB each. The store and the host log know the rest."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Stamp).decode

@@ -24,7 +24,8 @@ from gateway.store.scripts import REPLAY, sha
 from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
 
-REMEMBERED = 50_000
+REMEMBERED = 4_000
+"""Links that this process keeps in mind, to at most twice as many: 0.4 KB each. The store and the host log know the rest."""
 ASKED = 32
 """Of the ids of one request, how many are looked up."""
 
@@ -95,8 +96,8 @@ class Links:
         """Whether the run has a key and a journal of its own: it was named, or a link made it one."""
         return stamp.source is not Source.NONE or self._turned.get((stamp.tenant, stamp.run)) is True
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> bool:
-        """Tie ids to the run of a stamp; True when that made a stored run of it.
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> Stamp | None:
+        """Tie ids to the run of a stamp; where that makes a stored run of it, the stamp as it is stored.
 
         Never waits and never fails; what the store misses comes from the host log.
         """
@@ -105,6 +106,8 @@ class Links:
         commands: list[bytes] = []
         if turn:
             self._turned.put((tenant, stamp.run), True)  # noqa: FBT003 - a set of keys
+            # The stamp itself says from now on that the run is a stored one: to other workers, and after a restart.
+            stamp = msgspec.structs.replace(stamp, source=Source.TOOL_CALL)
             commands.append(replay_command(self._prefix, stamp, (self._ttl_ms, self._journal_ms), 1))
         for identifier in ids:
             self._recent.put((tenant, identifier), linked)
@@ -118,7 +121,7 @@ class Links:
             _ = self._log.append(LINK, flags, link_key(tenant, identifier), record)
         if flags:
             self._counters.log_pending += len(ids) + turn
-        return turn
+        return stamp if turn else None
 
     def _send(self, commands: list[bytes]) -> bool:
         try:

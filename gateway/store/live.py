@@ -171,8 +171,9 @@ class LiveStore:
 
     def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
         """Tie ids an answer hands out to its run. A run of one request becomes a stored run by it."""
-        if self._links.link(tenant, ids, stamp):
-            self._binder.remember(stamp)
+        turned = self._links.link(tenant, ids, stamp)
+        if turned is not None:
+            self._binder.remember(turned)
 
     # -- records after the fact ---------------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ from array import array
 from bisect import bisect_left
 from pathlib import Path
 
-from gateway.store.logfile import Found, Reader, record_at
+from gateway.store.logfile import Found, Reader, record_at, segments
 
 BLOCK = 8192
 """Records that are sorted together: a few milliseconds of work at once, at most."""
 
 
 class LogIndex:
-    """Grows with the log; one thread at a time feeds it. Frozen blocks hold (high half of the key, offset), sorted."""
+    """Grows and shrinks with the log; one thread at a time feeds it. Frozen blocks hold (high half of the key, offset), sorted."""
 
     def __init__(self, directory: Path, segment: int = 0, offset: int = 0) -> None:
         self.reader = Reader(directory, segment, offset)
@@ -44,8 +44,10 @@ class LogIndex:
         if not self._young_count:
             return
         pairs = sorted(high << 32 | offset for high, offsets in self._young.items() for offset in offsets)
+        oldest = min(segments(self.reader.directory), default=0)
+        kept = [block for block in self._blocks if block[0] >= oldest]
         # The block is there before the young half is gone: a look-up in between sees a record twice, never not at all.
-        self._blocks.append((self._young_segment, array("Q", pairs)))
+        self._blocks = [*kept, (self._young_segment, array("Q", pairs))]
         self._young = {}
         self._young_count = 0
 

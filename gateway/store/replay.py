@@ -35,7 +35,8 @@ MARKS = 64
 LOCK_SECONDS = 0.2
 NEVER = 1 << 62
 """As `since_ms`: only what was written without the store."""
-SEEN = 200_000
+SEEN = 5_000
+"""Bindings of a replay kept in mind to notice a second one of the same run; further apart, the script decides by time."""
 
 
 class Checkpoint(msgspec.Struct, omit_defaults=True):

@@ -49,6 +49,23 @@ async def test_run_of_one_request_becomes_a_run(redis_server: RealRedis, tmp_pat
         assert record.stamps["a"].release == "rel_1"
 
 
+async def test_other_workers_know_it_as_a_run(redis_server: RealRedis, tmp_path: Path) -> None:
+    """Steps of a run that links made go into its journal on every worker, and after a restart."""
+    async with (
+        opened(redis_server.url, tmp_path / "1", "w1") as one,
+        opened(redis_server.url, tmp_path / "2", "w2") as two,
+    ):
+        await until(lambda: settled(one) and settled(two))
+        bound = await bind(one, stamp("n", source=Source.NONE))
+        one.link("t", ["call_1"], bound.stamp)
+        one.step(bound.stamp, step())
+        assert await run(two.linked("t", ["call_1"])) == Linked("n", "a")
+        resumed = await bind(two, stamp("n", "rel_2", source=Source.TOOL_CALL))
+        two.step(resumed.stamp, step(request="req_2"))
+        # A plan and two steps.
+        await until(lambda: Command(redis_server)("XLEN", KEYS.journal("t", "n")) == 3)
+
+
 async def test_offline_links(tmp_path: Path, redis_server: RealRedis) -> None:
     """Links made without the store are found on this host by another process, and reach the store when it is there."""
     async with opened("redis://127.0.0.1:1", tmp_path) as live:

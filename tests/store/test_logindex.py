@@ -51,3 +51,16 @@ def test_grows_with_the_log_and_forgets_what_is_gone(tmp_path: Path) -> None:
     assert len(index) == 3001
     path_of(tmp_path, 1).unlink()
     assert {record.segment for record in index.find(5 << 32 | 3)} == {2, 4}
+
+
+def test_shrinks_with_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What points into removed segments is forgotten, so that the index of an old worker is no larger than the log's."""
+    monkeypatch.setattr(logindex, "BLOCK", 100)
+    index = filled(tmp_path)
+    path_of(tmp_path, 1).unlink()
+    path_of(tmp_path, 2).unlink()
+    with path_of(tmp_path, 4).open("ab") as file:
+        file.write(b"".join(pack_record(STAMP, 0, n << 32 | 9, b"late") for n in range(150)))
+    while index.advance():
+        pass
+    assert len(index) == 1150

@@ -1,0 +1,1 @@
+"""Tests that take an hour: called with `make soak`."""
