@@ -52,13 +52,14 @@ def chat(size: int, tools: int, *, stream: bool = False, marker: str = "", resul
     if stream:
         body["stream"] = True
     number = 0
-    while len(json.dumps(body)) < size - 260:
+    while len(json.dumps(body, separators=(",", ":"))) < size - 260:
         messages.extend(
             turn(number) if results and number % 3 == 1 else [{"role": "user", "content": f"{number}: {SYSTEM}"}]
         )
         number += 1
     messages.append({"role": "user", "content": f"Where is my parcel? {marker}"})
-    return json.dumps(body, ensure_ascii=False).encode()
+    # Without spaces, as the official SDK writes a body.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def write(folder: Path) -> None:
