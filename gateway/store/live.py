@@ -174,6 +174,7 @@ class LiveStore:
         turned = self._links.link(tenant, ids, stamp)
         if turned is not None:
             self._binder.remember(turned)
+            self._journal.indexed(turned)
 
     # -- records after the fact ---------------------------------------------------------------------------------------
 
