@@ -50,13 +50,13 @@ class Wanted:
     model: str = ""
     """`provider/model-id`, for example openai/gpt-4o-2024-08-06."""
     prompt: Annotated[Path | None, Parameter(show_default=False)] = None
-    """File with the system prompt; without it the client's own prompt passes."""
+    """File with the system prompt. This version refuses it: the client's own prompt passes."""
     prompt_mode: Mode = Mode.SERVE
-    """serve puts the prompt in; verify refuses another one."""
+    """serve puts the prompt in, verify refuses another one: neither is carried out by this version."""
     tools: Annotated[Path | None, Parameter(show_default=False)] = None
-    """File with the toolset as JSON."""
+    """File with the toolset as JSON. This version refuses it: the client's own tools pass."""
     tools_mode: Mode = Mode.VERIFY
-    """verify refuses another toolset; serve puts it in."""
+    """verify refuses another toolset, serve puts it in: neither is carried out by this version."""
     put: Annotated[tuple[str, ...], Parameter(name="--set", negative="", show_default=False)] = ()
     """NAME=VALUE, VALUE as JSON: a member of the request to set."""
     drop: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()

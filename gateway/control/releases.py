@@ -203,7 +203,7 @@ def _leg(part: str, ask: LegAsk | None, start: Leg, artifacts: dict[str, bytes])
         message = f"{part}: the content has sha256 {address[:12]}…, not the digest that is given with it"
         raise Fault(Kind.BAD_REQUEST, "bad_release", message, param=part)
     if ask.mode is Mode.AS_SENT:
-        message = f"{part}: mode `as-sent` takes no content; use `verify` or `serve`"
+        message = f"{part}: mode `as-sent` takes no content; leave it out"
         raise Fault(Kind.BAD_REQUEST, "bad_release", message, param=part)
     artifacts[address] = data
     return Leg(ask.mode, address)

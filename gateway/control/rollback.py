@@ -18,6 +18,7 @@ from gateway.core.contract.alias import EVERYONE, AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Moved
 from gateway.core.contract.release import Release
+from gateway.core.pinning.triple import unserved
 from gateway.store import aliases, releases
 from gateway.store.aliases import PointerMoved
 
@@ -149,7 +150,11 @@ def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release]
         if to in lane.previous:
             release = known.get(to)
             blocked = release is not None and release.blocked
-            why = f"it is blocked ({blocked})" if blocked else "it cannot be called: its record or its provider is gone"
+            why = (
+                f"it is blocked ({blocked})"
+                if blocked
+                else "it cannot be called: its record or its provider is gone, or this version does not carry out its legs"
+            )
         else:
             why = "it was never stable there, or longer ago than releases are kept warm"
         problem = f"lane {name} of {state.name} cannot go back to {to}: {why}"
@@ -162,7 +167,12 @@ def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release]
 
 
 def _callable(desk: Desk, release: Release | None) -> bool:
-    return release is not None and not release.blocked and release.snapshot.provider in desk.settings.providers
+    return (
+        release is not None
+        and not release.blocked
+        and release.snapshot.provider in desk.settings.providers
+        and not unserved(release.triple)
+    )
 
 
 def _skipped(state: AliasState, lanes: Mapping[str, Lane], wanted: list[str]) -> tuple[str, ...]:

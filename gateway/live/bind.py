@@ -12,6 +12,7 @@ from gateway.core.contract.alias import Arm, Stakes
 from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Pin, Source, Stamp
+from gateway.core.pinning.triple import unserved
 from gateway.core.rollout.rigor import Refused, may_serve_floating
 from gateway.live.admit import require
 from gateway.live.identify import RELEASE_PREFIX
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 async def bind(worker: Worker, life: Life) -> None:
     """Set `stamp`, `bound`, `release` and `pin`.
 
-    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `run_bound_elsewhere`; 400 for a floating model that the
-    alias's stakes forbid; 503 `stamp_unavailable`.
+    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `leg_unserved`, `run_bound_elsewhere`; 400 for a floating
+    model that the alias's stakes forbid; 503 `stamp_unavailable`.
     """
     want = await _wanted(worker, life)
     strict = life.state.stakes is Stakes.HIGH if life.state is not None else False
@@ -40,6 +41,13 @@ async def bind(worker: Worker, life: Life) -> None:
     if stamp.release:
         release = await release_of(worker, stamp.release)
         life.release = release
+        for leg in unserved(release.triple):
+            raise Fault(
+                Kind.CONFLICT,
+                "leg_unserved",
+                f"The release this run is bound to cannot be served: {leg.part}: {leg.message}",
+                side=Side.GATEWAY,
+            )
         if release.blocked:
             raise Fault(
                 Kind.CONFLICT,

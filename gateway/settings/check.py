@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway.core.contract.release import Mode, Snapshot
+from gateway.core.pinning.triple import CARRIED_OUT, not_carried_out
 from gateway.settings import secrecy
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, ProviderSettings, ReleaseSettings, Settings
@@ -269,7 +270,10 @@ def _release(config: Config, key: str, release: ReleaseSettings) -> Found:
             continue
         if settings.mode is Mode.AS_SENT:
             yield Level.WARNING, f"{key}.{leg}.mode", "is as-sent: the file is not used"
-        elif not config.resolve(settings.file).is_file():
+            continue
+        if settings.mode not in CARRIED_OUT:
+            yield Level.ERROR, f"{key}.{leg}", not_carried_out(leg, settings.mode)
+        if not config.resolve(settings.file).is_file():
             yield Level.ERROR, f"{key}.{leg}.file", "names a file that does not exist (relative to this file's folder)"
     params = release.params
     for part, names in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.cli.conftest import call
 from tests.gateway_process import Gateway
@@ -17,25 +18,9 @@ def stable(gateway: Gateway) -> str:
     return str(gateway.json("alias", "show", "support")["state"]["lanes"]["*"]["release"])
 
 
-def test_create_prints_the_id_and_is_idempotent(gateway: Gateway, tmp_path: Path) -> None:
+def test_create_prints_the_id_and_is_idempotent(gateway: Gateway) -> None:
     """The same triple has the same id, whatever the note; standard output is the id alone."""
-    prompt, tools = tmp_path / "p.md", tmp_path / "t.json"
-    prompt.write_text("You are a parrot.\n")
-    tools.write_text('[{"type": "function", "function": {"name": "look", "parameters": {}}}]')
-    words = (
-        "release",
-        "create",
-        "--model",
-        OTHER,
-        "--prompt",
-        str(prompt),
-        "--tools",
-        str(tools),
-        "--set",
-        "temperature=0",
-        "--drop",
-        "top_k",
-    )
+    words = ("release", "create", "--model", OTHER, "--set", "temperature=0", "--drop", "top_k")
     first = gateway.cli(*words)
     second = gateway.cli(*words, "--note", "again")
     assert first.stdout == second.stdout
@@ -43,9 +28,20 @@ def test_create_prints_the_id_and_is_idempotent(gateway: Gateway, tmp_path: Path
     assert "stored before" in second.stderr
     shown = gateway.json("release", "show", first.stdout.strip())
     assert shown["release"]["triple"]["params"] == {"set": {"temperature": 0}, "drop": ["top_k"]}
-    assert shown["prompt"]["text"].startswith("You are a parrot.")
-    text = gateway.cli("release", "show", first.stdout.strip()).stdout
-    assert "You are a parrot." in text
+    assert shown["prompt"]["mode"] == "as-sent"
+    assert OTHER in gateway.cli("release", "show", first.stdout.strip()).stdout
+
+
+@pytest.mark.parametrize("part", ["prompt", "tools"])
+def test_i2_a_prompt_or_tools_of_its_own_are_refused(gateway: Gateway, tmp_path: Path, part: str) -> None:
+    """I2: what this version would store and then ignore is refused with the part, the reason and what to do."""
+    file = tmp_path / "leg"
+    file.write_text('[{"type": "function", "function": {"name": "look", "parameters": {}}}]')
+    done = gateway.cli("release", "create", "--model", OTHER, f"--{part}", str(file), status=1)
+    told = " ".join(done.stderr.split())
+    assert f"{part}: mode" in told
+    assert "as the agent sends them" in told
+    assert f"Leave the {part} out" in told
 
 
 def test_i2_floating_model_is_refused(gateway: Gateway) -> None:

@@ -11,10 +11,12 @@ from gateway import data
 from gateway.control.desk import Desk
 from gateway.control.releases import create
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Stakes
+from gateway.core.contract.artifact import digest
 from gateway.core.contract.records import ReleaseAsk
+from gateway.core.contract.release import Leg, Mode, Params, PinClass, Release, Triple, release_id
 from gateway.core.pinning.table import PinTable, parse
 from gateway.settings.model import AliasSettings, ProviderSettings, ReleaseSettings, Settings, StoreSettings
-from gateway.store import aliases
+from gateway.store import aliases, releases
 from gateway.store.client import Store
 from tests.store.servers import RealRedis
 
@@ -81,6 +83,16 @@ def made(desk: Desk) -> Make:
         return (await create(desk, ReleaseAsk(model=MODELS[letter]))).id
 
     return make
+
+
+async def with_legs(desk: Desk, letter: str, params: Params | None = None, **legs: tuple[Mode, str]) -> str:
+    """Store a release whose legs this version does not make, as a newer one would; its id."""
+    texts = {digest(text.encode()): text.encode() for _, text in legs.values()}
+    made = {part: Leg(mode, digest(text.encode())) for part, (mode, text) in legs.items()}
+    triple = Triple(MODELS[letter], params=params or Params(), **made)
+    release = Release(release_id(triple), triple, PinClass.PINNED, desk.now_ms, "newer")
+    assert await releases.put(desk.store, release, texts)
+    return release.id
 
 
 @pytest.fixture

@@ -6,34 +6,28 @@ import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.differences import differences
-from gateway.control.releases import create
-from gateway.core.contract.records import LegAsk, ReleaseAsk
 from gateway.core.contract.release import Mode, Params
-from tests.control.conftest import MODELS
+from tests.control.conftest import with_legs
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_part_by_part(desk: Desk) -> None:
     """Every part that differs is named with both sides, and text with its lines; the same release has no differences."""
-    old = await create(
+    old = await with_legs(
         desk,
-        ReleaseAsk(
-            model=MODELS["A"],
-            prompt=LegAsk(content="Be kind.\nRefund at once."),
-            params=Params(set={"temperature": 1, "top_p": 1}, drop=("seed",)),
-        ),
+        "A",
+        Params(set={"temperature": 1, "top_p": 1}, drop=("seed",)),
+        prompt=(Mode.SERVE, "Be kind.\nRefund at once."),
     )
-    new = await create(
+    new = await with_legs(
         desk,
-        ReleaseAsk(
-            model=MODELS["B"],
-            prompt=LegAsk(content="Be kind.\nAsk before a refund."),
-            tools=LegAsk(Mode.VERIFY, '[{"name":"refund"}]'),
-            params=Params(set={"temperature": 0, "top_p": 1}, rename={"max_tokens": "max_completion_tokens"}),
-        ),
+        "B",
+        Params(set={"temperature": 0, "top_p": 1}, rename={"max_tokens": "max_completion_tokens"}),
+        prompt=(Mode.SERVE, "Be kind.\nAsk before a refund."),
+        tools=(Mode.VERIFY, '[{"name":"refund"}]'),
     )
-    found = {change.part: change for change in (await differences(desk, old.id, new.id)).changes}
+    found = {change.part: change for change in (await differences(desk, old, new)).changes}
     assert list(found) == [
         "model",
         "prompt",
@@ -46,4 +40,4 @@ async def test_part_by_part(desk: Desk) -> None:
     assert "-Refund at once." in found["prompt"].lines
     assert "+Ask before a refund." in found["prompt"].lines
     assert any('"refund"' in line for line in found["tools"].lines)
-    assert (await differences(desk, old.id, old.id)).changes == ()
+    assert (await differences(desk, old, old)).changes == ()

@@ -42,18 +42,19 @@ async def test_seeds_once(desk: Desk, made: Make, tmp_path: Path) -> None:
     assert [entry.action for entry in await aliases.history(desk.store, "agent")] == ["promote", "first_release"]
 
 
-async def test_legs_come_from_files(desk: Desk, tmp_path: Path) -> None:
-    """Prompt and tools are read from files beside the configuration; a missing one is named with alias and part."""
-    (tmp_path / "p.md").write_text("Be kind.\n")
-    release = ReleaseSettings(MODELS["A"], prompt=LegSettings("p.md"), tools=LegSettings("t.json", Mode.VERIFY))
-    here = declaring(desk, agent=AliasSettings(release))
+@pytest.mark.parametrize("part", ["prompt", "tools"])
+async def test_legs_that_are_not_carried_out_make_no_alias(desk: Desk, tmp_path: Path, part: str) -> None:
+    """A first release with a prompt or tools of its own is refused with alias and part; a missing file is named before."""
+    leg = LegSettings("leg", Mode.VERIFY)
+    here = declaring(desk, agent=AliasSettings(ReleaseSettings(MODELS["A"], **{part: leg})))
     with pytest.raises(Fault) as caught:
         await seed(here, tmp_path)
-    assert "aliases.agent.first_release: tools" in caught.value.message
-    (tmp_path / "t.json").write_text('[{"name": "refund"}]')
-    (seeded,) = await seed(here, tmp_path)
-    assert seeded.made
-    assert (await desk.release(seeded.release)).triple.tools.mode is Mode.VERIFY
+    assert f"aliases.agent.first_release: {part}" in caught.value.message
+    (tmp_path / "leg").write_text('[{"name": "refund"}]')
+    with pytest.raises(Fault, match="bad_release") as caught:
+        await seed(here, tmp_path)
+    assert f"aliases.agent.first_release: {part}: mode `verify` is not carried out" in caught.value.message
+    assert await aliases.every(desk.store) == {}
 
 
 @pytest.mark.parametrize("stakes", [Stakes.STANDARD, Stakes.HIGH])

@@ -6,13 +6,12 @@ import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.recovery import bootstrap, restore
-from gateway.control.releases import create
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.records import LegAsk, ReleaseAsk
+from gateway.core.contract.release import Mode
 from gateway.store import aliases, releases
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identify, identity, loss
-from tests.control.conftest import MODELS, Make, Place
+from tests.control.conftest import Make, Place, with_legs
 from tests.control.test_first import remember
 
 pytestmark = pytest.mark.anyio
@@ -96,8 +95,8 @@ async def test_without_a_copy(desk: Desk) -> None:
 async def test_missing_artifacts_are_named(desk: Desk, placed: Place) -> None:
     """Prompts are not in the disk copy: restore says which release lacks its text."""
     await placed("agent", {"*": "A"})
-    made = await create(desk, ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Be kind.")))
+    made = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."))
     await copied(desk)
     await desk.store.do("FLUSHALL")
     done = await restore(desk, "lost")
-    assert [warning for warning in done.warnings if made.id in warning and "prompt" in warning]
+    assert [warning for warning in done.warnings if made in warning and "prompt" in warning]

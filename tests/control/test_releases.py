@@ -9,7 +9,7 @@ from gateway.control.releases import create, listed, show
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import LegAsk, ReleaseAsk
 from gateway.core.contract.release import Mode, Params, PinClass
-from tests.control.conftest import MODELS, Make, Place
+from tests.control.conftest import MODELS, Make, Place, with_legs
 
 pytestmark = pytest.mark.anyio
 
@@ -17,18 +17,14 @@ TOOLS = '[{"type": "function", "function": {"name": "refund"}}]'
 
 
 async def test_same_triple_same_id(desk: Desk) -> None:
-    """Creating is idempotent: white space, line ends and the order of dropped params do not make another release."""
+    """Creating is idempotent: a note and the order of dropped params do not make another release."""
     ask = ReleaseAsk(
         model=MODELS["A"],
-        prompt=LegAsk(content="Be kind.\nBe brief.\n"),
-        tools=LegAsk(Mode.VERIFY, TOOLS),
         params=Params(set={"temperature": 0}, drop=("top_k", "seed")),
         note="first",
     )
     other = ReleaseAsk(
         model=MODELS["A"],
-        prompt=LegAsk(content="Be kind.\r\nBe brief."),
-        tools=LegAsk(Mode.VERIFY, TOOLS.replace(" ", "")),
         params=Params(set={"temperature": 0}, drop=("seed", "top_k")),
         note="second",
     )
@@ -38,8 +34,7 @@ async def test_same_triple_same_id(desk: Desk) -> None:
     assert two.release.note == "first"
     assert one.release.pin is PinClass.PINNED
     detail = await show(desk, one.id)
-    assert detail.prompt.text == "Be kind.\nBe brief."
-    assert detail.tools.text == TOOLS.replace(" ", "")
+    assert (detail.prompt.mode, detail.prompt.text) == (Mode.AS_SENT, None)
     assert detail.runs == 0
 
 
@@ -49,10 +44,13 @@ async def test_same_triple_same_id(desk: Desk) -> None:
         (ReleaseAsk(), "model", "none is named"),
         (ReleaseAsk(model="gpt-4o-2024-08-06"), "model", "provider/model-id"),
         (ReleaseAsk(model="nobody/gpt-4o-2024-08-06"), "model", "anthropic, openai"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk()), "prompt", "needs an artifact"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk()), "prompt", "mode `serve` is not carried out by this version"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Be kind.")), "prompt", "Leave the prompt out"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(Mode.VERIFY, "Be kind.")), "prompt", "mode `verify`"),
+        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content=TOOLS)), "tools", "as the agent sends them"),
+        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(Mode.VERIFY, TOOLS)), "tools", "Leave the tools out"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content=" \n")), "prompt", "empty"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(digest="ab" * 32)), "prompt", "not stored"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(digest="nonsense")), "prompt", "64 hex digits"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(digest="ab" * 32)), "prompt", "not carried out"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="x", digest="ab" * 32)), "prompt", "sha256"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(Mode.AS_SENT, "x")), "prompt", "as-sent"),
         (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content="{}")), "tools", "JSON array"),
@@ -88,13 +86,10 @@ async def test_i2_floating_model(desk: Desk) -> None:
 
 async def test_from_stable_with_changes(desk: Desk, made: Make, placed: Place) -> None:
     """`--from stable` takes every part that is not named from the alias's stable release."""
-    start = await create(
-        desk, ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Hello"), params=Params(set={"top_p": 1}))
-    )
+    start = await create(desk, ReleaseAsk(model=MODELS["A"], params=Params(set={"top_p": 1})))
     await placed("agent", {"*": "A"})
     changed = await create(desk, ReleaseAsk(base=start.id, model=MODELS["B"]))
     assert changed.release.triple.model == MODELS["B"]
-    assert changed.release.triple.prompt == start.release.triple.prompt
     assert changed.release.triple.params == start.release.triple.params
     stable = await create(desk, ReleaseAsk(base="stable", alias="agent", params=Params(set={"temperature": 0})))
     assert stable.release.triple.model == MODELS["A"]
@@ -102,7 +97,17 @@ async def test_from_stable_with_changes(desk: Desk, made: Make, placed: Place) -
         await create(desk, ReleaseAsk(base="stable", alias="agent", lane="tenant:x"))
     with pytest.raises(Fault, match="release_unknown"):
         await create(desk, ReleaseAsk(base="rel_0000000000000000"))
-    dropped = await create(desk, ReleaseAsk(base=start.id, prompt=LegAsk(Mode.AS_SENT)))
+
+
+async def test_a_base_with_legs_of_a_newer_version(desk: Desk) -> None:
+    """A release of a newer version shows its texts; what is made from it must drop the legs that cannot be carried out."""
+    newer = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."), tools=(Mode.VERIFY, TOOLS))
+    detail = await show(desk, newer)
+    assert (detail.prompt.text, detail.tools.mode) == ("Be kind.", Mode.VERIFY)
+    with pytest.raises(Fault, match="bad_release") as caught:
+        await create(desk, ReleaseAsk(base=newer, prompt=LegAsk(Mode.AS_SENT)))
+    assert caught.value.param == "tools"
+    dropped = await create(desk, ReleaseAsk(base=newer, prompt=LegAsk(Mode.AS_SENT), tools=LegAsk(Mode.AS_SENT)))
     assert dropped.release.triple.prompt.digest == ""
 
 

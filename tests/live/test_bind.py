@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
-from gateway.core.contract.release import PinClass
+from gateway.core.contract.release import Leg, Mode, PinClass
 from gateway.live.bind import pin_of
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider
@@ -88,6 +89,18 @@ def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) 
     got = gateway.chat("gpt-4o", {"x-trivet-run": "after"})
     assert (got.headers["x-trivet-arm"], got.headers["x-trivet-release"]) == ("canary", NEW.id)
     assert gateway.chat("gpt-4o", {"x-trivet-run": "before"}).headers["x-trivet-arm"] == "stable"
+
+
+@pytest.mark.parametrize("mode", [Mode.SERVE, Mode.VERIFY])
+def test_a_release_with_legs_that_are_not_carried_out_is_never_served_without_them(
+    gateway: LiveGateway, provider: Provider, mode: Mode
+) -> None:
+    """A release of a newer version gets 409 with the leg named; the provider is not called with another prompt."""
+    gateway.alias("gpt-4o", release("openai/gpt-4o-2024-08-06", prompt=Leg(mode, "a" * 64)))
+    got = gateway.chat("gpt-4o")
+    assert (got.status, got.json["error"]["code"]) == (409, "leg_unserved")
+    assert f"prompt: mode `{mode.value}` is not carried out" in got.json["error"]["message"]
+    assert not provider.requests
 
 
 def test_a_learned_pin_says_so() -> None:

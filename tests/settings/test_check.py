@@ -75,6 +75,7 @@ def test_c7_admin_off_loopback_needs_tokens() -> None:
         ("aliases: {rel_a: {first_release: {model: openai/m}}}\n", "aliases.rel_a"),
         ("aliases: {a: {first_release: {model: openai/m, prompt: {file: no.md}}}}\n", "aliases.a.first_release.prompt.file"),
         ("aliases: {a: {first_release: {model: openai/m, tools: {file: no.json}}}}\n", "aliases.a.first_release.tools.file"),
+        ("aliases: {a: {first_release: {model: openai/m, tools: {file: no.json, mode: verify}}}}\n", "aliases.a.first_release.tools"),
         ("aliases: {a: {first_release: {model: openai/m, params: {set: {model: x}}}}}\n", "aliases.a.first_release.params.set"),
         ("aliases: {a: {first_release: {model: openai/m, params: {rename: {x: model}}}}}\n", "aliases.a.first_release.params.rename"),
         (f"auth: keys\nkeys: [{{sha256: {A}, tenant: t, aliases: {{m: rel_x}}}}]\n", "keys[0].aliases.m"),
@@ -152,19 +153,20 @@ def test_files_are_looked_for_beside_the_configuration(tmp_path: Path) -> None:
     """A prompt file is found relative to the configuration's folder."""
     (tmp_path / "p.md").write_text("prompt")
     text = "aliases: {a: {first_release: {model: openai/m, prompt: {file: p.md}}}}\n"
-    assert findings(config(text, tmp_path / "gateway.yaml")) == []
+    (found,) = findings(config(text, tmp_path / "gateway.yaml"))
+    assert found.key == "aliases.a.first_release.prompt"
+    assert "not carried out by this version" in found.message
 
 
 def test_a_relative_configuration_path_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Named by a relative path, a configuration finds its files in its own folder too."""
     (tmp_path / "config").mkdir()
-    for name in ("c.pem", "k.pem", "p.md"):
+    for name in ("c.pem", "k.pem"):
         (tmp_path / "config" / name).write_text("x")
         (tmp_path / "config" / name).chmod(0o600)
     monkeypatch.chdir(tmp_path)
     text = (
         "tls: {certificate: c.pem, key: k.pem}\nstore: {ca_file: c.pem}\n"
-        "aliases: {a: {first_release: {model: openai/m, prompt: {file: p.md}}}}\n"
         "providers: {openai: {base_url: 'https://x.example', ca_file: c.pem}}\n"
     )
     assert findings(config(text, Path("config/gateway.yaml"))) == []
