@@ -19,6 +19,7 @@ from gateway.live.unmanaged import provider_of
 if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.worker import Worker
+    from gateway.wire.exchange import Incoming
 
 BODY_METHODS = ("POST", "PUT", "PATCH")
 STATE_COLLECTIONS = frozenset(
@@ -64,10 +65,41 @@ async def pass_through(worker: Worker, life: Life) -> None:
         if life.body:
             await forward(worker, life, life.body)
         elif incoming.chunked or incoming.length:
-            await forward(worker, life, incoming)
+            await forward(worker, life, Upload(incoming, life.view.serve.upload_bytes))
         else:
             await forward(worker, life, None)
     await relay(worker, life)
+
+
+class Upload:
+    """A body on its way through, at most `limit` bytes of it. Raises Fault 413: at once when its length says so."""
+
+    __slots__ = ("_incoming", "_left", "length")
+
+    def __init__(self, incoming: Incoming, limit: int) -> None:
+        if (incoming.length or 0) > limit:
+            raise _too_large()
+        self._incoming = incoming
+        self._left = limit
+        self.length = incoming.length
+
+    async def chunk(self) -> bytes:
+        """The next piece, b"" at the end."""
+        piece = await self._incoming.chunk()
+        self._left -= len(piece)
+        if self._left < 0:
+            raise _too_large()
+        return piece
+
+
+def _too_large() -> Fault:
+    return Fault(
+        Kind.TOO_LARGE,
+        "body_too_large",
+        "The upload is larger than `serve.upload_bytes`.",
+        reason="body_size",
+        close=True,
+    )
 
 
 def read_model(life: Life) -> bool:

@@ -86,6 +86,21 @@ def test_a13_large_bodies(watch: Watch) -> None:
     watch.expect("rejected_total", 2, reason="body_size")
 
 
+def test_a13_large_uploads(watch: Watch) -> None:
+    """An upload over its own cap gets 413 as well, and what the provider was sent of it never ends as if it were whole."""
+    first = b"POST /openai/files HTTP/1.1"
+    declared = watch.raw(head(b"Content-Type: x/y", b"Content-Length: %d" % (2 * BODY_CAP + 1), first=first))
+    assert (declared.status, declared.code, declared.closed) == (413, "body_too_large", True)
+    with Raw(watch.port) as link:
+        link.send(head(b"Content-Type: x/y", b"Transfer-Encoding: chunked", first=first))
+        sent, piece = 0, b"%x\r\n%b\r\n" % (65536, b" " * 65536)
+        while sent < 16 << 20 and link.send(piece):
+            sent += 65536
+        assert link.answer().status == 413
+    assert watch.no_calls(), "the provider took the cut upload for a request"
+    watch.expect("rejected_total", 2, reason="body_size")
+
+
 def test_a14_coded_bodies(watch: Watch) -> None:
     """A coded body is refused by its head: no byte of a bomb is decoded."""
     used = cpu(watch)
