@@ -169,7 +169,9 @@ def test_f2_killed_under_load(stage: Stage) -> None:
     stage.unharmed(work, fault, back)
     runs = {call.run for call in work.calls}
     assert runs <= set(load.stored(stage.server.url))
-    assert {len(stamps) for run, stamps in load.logged(stage.gateway.data_dir).items() if run in runs} == {1}
+    # A run may be recorded again when its next step comes before the replay, but never with another release.
+    log = load.logged(stage.gateway.data_dir)
+    assert {len({stamp.release for stamp in log[run]}) for run in runs} == {1}
     assert load.total(load.numbers(stage.gateway), "stamp_conflicts_total") == 0
 
 
@@ -221,17 +223,17 @@ def test_f4_mangled_connection(stage: Stage, mischief: str) -> None:
 # --- F6 ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("options", "word"), [({"maxmemory_policy": "allkeys-lru"}, "allkeys-lru"), ({"appendonly": "no"}, "appendonly")]
-)
-def test_f6_unsafe_policy(provider: Provider, tmp_path: Path, options: dict[str, str], word: str) -> None:
+def test_f6_unsafe_policy(provider: Provider, tmp_path: Path) -> None:
     """A Redis that evicts, or forgets when it is killed, is said so by the command, the metric and the admin port's readiness."""
+    options = {"maxmemory_policy": "allkeys-lru", "appendonly": "no"}
     with RealRedis(tmp_path / "redis", **options) as server, gateway_on(server.url, provider) as gateway:
         told = gateway.cli("store", status=None)
         assert told.returncode != 0
-        assert word in told.stdout + told.stderr
         load.until(lambda: load.numbers(gateway).get("redis_unsafe_config") == 1, 5, "the metric")
-        assert word in gateway.get(gateway.admin + "/readyz")[1].decode()
+        readiness = gateway.get(gateway.admin + "/readyz")[1].decode()
+        for word in ("allkeys-lru", "appendonly is off"):
+            assert word in told.stdout + told.stderr
+            assert word in readiness
         assert load.ask(gateway, "r").status == 200
 
 

@@ -164,7 +164,8 @@ def test_g2_torn_log(provider: Provider, server: RealRedis) -> None:
         runs = {f"r-{number}": FIRST for number in range(20)}
         for run in runs:
             assert load.ask(gateway, run).model == FIRST
-        load.promote(gateway)
+        second = load.promote(gateway)
+        load.until(lambda: second in (gateway.data_dir / "pointers.json").read_text(), 5, "the pointer copy")
         gateway.kill_all()
         server.kill()
         file = path_of(gateway.data_dir / "stamps", segments(gateway.data_dir / "stamps")[-1])
@@ -211,8 +212,7 @@ def test_g3_disk_full_or_read_only(provider: Provider, server: RealRedis) -> Non
     """With the log's disk full: all is well while Redis answers; without it, high stakes get 503 and others go by ticket."""
     if shutil.which("mount") is None or os.geteuid() != 0:
         pytest.skip("only root can mount the small disk that this test fills")
-    with gateway_on(server.url, provider, aliases={**ALIASES, **CAREFUL}) as gateway:
-        gateway.stop()
+    with gateway_on(server.url, provider, aliases={**ALIASES, **CAREFUL}, start=False) as gateway:
         with small_disk(gateway.data_dir / "stamps"):
             gateway.start()
             assert load.ask(gateway, "bound", "careful").status == 200
