@@ -87,8 +87,8 @@ class StoreSettings(Model, frozen=True):
     journal_ttl: Seconds = 30 * 86400.0
     steps_kept: Positive = 100_000
     """Entries kept in the capped `steps` stream of an alias."""
-    log_bytes: Bytes = 256 << 20
-    """Bytes of host log kept on this host."""
+    log_bytes: Bytes = 128 << 20
+    """Bytes of host log kept on this host; each worker keeps an index of 4 percent of it in memory."""
 
 
 class RunSettings(Model, frozen=True):
