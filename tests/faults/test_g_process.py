@@ -212,44 +212,46 @@ def test_g3_disk_full_or_read_only(provider: Provider, server: RealRedis) -> Non
     """With the log's disk full: all is well while Redis answers; without it, high stakes get 503 and others go by ticket."""
     if shutil.which("mount") is None or os.geteuid() != 0:
         pytest.skip("only root can mount the small disk that this test fills")
-    with gateway_on(server.url, provider, aliases={**ALIASES, **CAREFUL}, start=False) as gateway:
-        with small_disk(gateway.data_dir / "stamps"):
-            gateway.start()
+    with (
+        gateway_on(server.url, provider, aliases={**ALIASES, **CAREFUL}, start=False) as gateway,
+        small_disk(gateway.data_dir / "stamps"),
+    ):
+        gateway.start()
+        assert load.ask(gateway, "bound", "careful").status == 200
+        with Streaming(gateway, provider) as flowing:
+            fill(gateway.data_dir / "stamps" / "ballast")
+            assert load.ask(gateway, "with-store", "careful").status == 200
+            server.kill()
+            # The last page of the log's file still takes a few records.
+            taken = 0
+            while load.ask(gateway, f"last-{taken}", "careful").status == 200:
+                taken += 1
+            assert taken < 30
+            assert {f"last-{number}" for number in range(taken)} <= set(load.logged(gateway.data_dir))
+            refused = load.ask(gateway, "without", "careful")
+            assert (refused.status, refused.code) == (503, "stamp_unavailable")
+            assert refused.headers["x-should-retry"] == "true"
+            by_ticket = load.ask(gateway, "by-ticket")
+            assert (by_ticket.status, by_ticket.model) == (200, FIRST)
+            ticket = by_ticket.headers["x-trivet-ticket"]
+            assert load.ask(gateway, "", x_trivet_ticket=ticket).model == FIRST
             assert load.ask(gateway, "bound", "careful").status == 200
-            with Streaming(gateway, provider) as flowing:
-                fill(gateway.data_dir / "stamps" / "ballast")
-                assert load.ask(gateway, "with-store", "careful").status == 200
-                server.kill()
-                # The last page of the log's file still takes a few records.
-                taken = 0
-                while load.ask(gateway, f"last-{taken}", "careful").status == 200:
-                    taken += 1
-                assert taken < 30
-                assert {f"last-{number}" for number in range(taken)} <= set(load.logged(gateway.data_dir))
-                refused = load.ask(gateway, "without", "careful")
-                assert (refused.status, refused.code) == (503, "stamp_unavailable")
-                assert refused.headers["x-should-retry"] == "true"
-                by_ticket = load.ask(gateway, "by-ticket")
-                assert (by_ticket.status, by_ticket.model) == (200, FIRST)
-                ticket = by_ticket.headers["x-trivet-ticket"]
-                assert load.ask(gateway, "", x_trivet_ticket=ticket).model == FIRST
-                assert load.ask(gateway, "bound", "careful").status == 200
-                assert not [r for r in provider.requests if r.json["messages"][0]["content"] == "without"]
-                time.sleep(1.1)
-                assert load.total(load.numbers(gateway), "wal_errors_total") > 0
-            assert flowing.whole
-            (gateway.data_dir / "stamps" / "ballast").unlink()
-            assert load.ask(gateway, "without", "careful").status == 200
-            assert "without" in load.logged(gateway.data_dir)
-            gateway.stop()
-            subprocess.run(["mount", "-o", "remount,ro", str(gateway.data_dir / "stamps")], check=True)
-            gateway.start()
-            assert load.ask(gateway, "unseen", "careful").code == "stamp_unavailable"
-            assert load.ask(gateway, "without", "careful").headers["x-trivet-bound"] == "resumed"
-            assert load.ask(gateway, "unseen").status == 200
-            server.start()
-            load.until(lambda: load.ask(gateway, "unseen", "careful").status == 200, 5, "an answer")
-            gateway.stop()
+            assert not [r for r in provider.requests if r.json["messages"][0]["content"] == "without"]
+            time.sleep(1.1)
+            assert load.total(load.numbers(gateway), "wal_errors_total") > 0
+        assert flowing.whole
+        (gateway.data_dir / "stamps" / "ballast").unlink()
+        assert load.ask(gateway, "without", "careful").status == 200
+        assert "without" in load.logged(gateway.data_dir)
+        gateway.stop()
+        subprocess.run(["mount", "-o", "remount,ro", str(gateway.data_dir / "stamps")], check=True)
+        gateway.start()
+        assert load.ask(gateway, "unseen", "careful").code == "stamp_unavailable"
+        assert load.ask(gateway, "without", "careful").headers["x-trivet-bound"] == "resumed"
+        assert load.ask(gateway, "unseen").status == 200
+        server.start()
+        load.until(lambda: load.ask(gateway, "unseen", "careful").status == 200, 5, "an answer")
+        gateway.stop()
 
 
 def fill(path: Path) -> None:
