@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 NO_PARAMS = Params()
 OWN_MEMBER = "trivet"
-TARGETS_KEPT = 1000
 """The body member that is ours and never goes upstream."""
+TARGETS_KEPT = 1000
 DIALECTS_OF_VENDOR = {"anthropic": ("anthropic",), "google": ("gemini",)}
 """Wire formats a vendor's own endpoint speaks, where that is not OpenAI's; `dialects` of the provider overrides."""
 ROUTE_OF_DIALECT = {
@@ -43,8 +43,7 @@ def rewrite(worker: Worker, life: Life) -> None:
         life.view.targets[which] = target
     life.provider = target.provider
     members, release = envelope.members, life.release
-    names = envelope.model != target.model and (envelope.model is not None or not route.deployment)
-    edits = target.edit if names else {}
+    edits = target.edit if envelope.model != target.model else {}
     if (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
         edits = dict(edits)
         if release is not None:

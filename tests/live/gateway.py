@@ -27,7 +27,7 @@ from gateway.live.refuse import refusal
 from gateway.live.worker import View, Worker
 from gateway.settings import tables
 from gateway.settings.model import Settings
-from gateway.store import aliases, releases
+from gateway.store import aliases, recovery, releases
 from gateway.store.client import Store
 from gateway.store.counters import StoreCounters
 from gateway.store.live import LiveStore
@@ -130,6 +130,17 @@ class LiveGateway:
         self.upstreams.close()
         await self.store.close()
         self.sweeper.close()
+
+    def ready(self) -> Self:
+        """Give the store its identity, as the control side does at its start, and wait until the worker has pointers."""
+        self.call(self._identify())
+        self.wait(lambda: self.store.pointers.known)
+        return self
+
+    async def _identify(self) -> None:
+        control = Store(self.settings.store)
+        await recovery.identify(control)
+        await control.close()
 
     def alias(self, name: str, kept: Release, **more: Any) -> AliasState:
         """Create an alias that serves `kept` to everyone, and wait until the worker knows it."""
