@@ -7,34 +7,33 @@ binding. What cannot be known is an error, never a guess.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from gateway.core.contract.fault import Fault, Kind, Side
-from gateway.core.contract.run import Source, Stamp, Ticket, run_digest
+from gateway.core.contract.run import Source, Stamp, Ticket
 from gateway.settings.model import RunSettings, StoreSettings
+from gateway.store.bindcommand import BindCommand
 from gateway.store.counters import StoreCounters
 from gateway.store.hostlog import HostLog, LogFailed
 from gateway.store.journal import Journal
 from gateway.store.line import Line
 from gateway.store.logfile import PENDING, STAMP, Found, stamp_key
 from gateway.store.recent import Recent
-from gateway.store.resp import argument
-from gateway.store.scripts import BIND, sha
 from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
 
 REMEMBERED = 1_500
-"""Bindings that this process keeps in mind, to at most twice as many: 1.3 KB each. The store and the host log know the rest."""
+"""Bindings that this process keeps in mind, to at most twice as many: 1.6 KB each. The store and the host log know the rest."""
+_NAMELESS = Source.NONE
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Stamp).decode
 
 
-@dataclass(slots=True)
-class BindRequest:
+class BindRequest(msgspec.Struct, gc=False):
     """What is known before binding. `want` is what to bind when nothing is bound yet."""
 
     want: Stamp
@@ -48,8 +47,7 @@ class BindRequest:
     """Refuse a new run that neither the store nor the host log can keep (stakes `high`); otherwise it goes by ticket."""
 
 
-@dataclass(slots=True)
-class Bound:
+class Bound(msgspec.Struct, gc=False):
     """A binding in force. `durable` says what vouches for it: `redis`, `log`, or only the `ticket` that is handed out."""
 
     stamp: Stamp
@@ -58,18 +56,21 @@ class Bound:
     durable: str
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct, gc=False):
     """What this process remembers of a binding."""
 
     stamp: Stamp
-    data: bytes
+    command: bytes
+    """The whole BIND of a step without label, in mode `known`."""
     step: int
     seen_ms: int
 
 
 class Binder:
-    """Binds over the stamps line and the host log. `unsettled` is set while the host log may know what the store does not."""
+    """Binds over the stamps line and the host log; `notes` are the counters and `keys.remembered_digest`.
+
+    `unsettled` is set while the host log may know what the store does not.
+    """
 
     def __init__(
         self,
@@ -77,106 +78,111 @@ class Binder:
         log: HostLog,
         journal: Journal,
         settings: tuple[StoreSettings, RunSettings],
-        counters: StoreCounters,
+        notes: tuple[StoreCounters, Callable[[str, str], bytes]],
     ) -> None:
         store, runs = settings
+        self._counters, self._digest = notes
         self.unsettled = True
-        self.recent: Recent[tuple[str, str], _Known] = Recent(REMEMBERED)
+        self.recent: Recent[tuple[bytes, str], _Known] = Recent(REMEMBERED)
         self._line = line
         self._log = log
         self._journal = journal
-        self._counters = counters
         self._ttl_ms = int(runs.ttl * 1000)
-        ttl = argument(b"%d" % self._ttl_ms) + argument(b"%d" % int(store.journal_ttl * 1000))
-        prefix = store.prefix.encode()
-        head = b"*11\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n2\r\n" % sha(BIND).encode()
-        keys = b"$%d\r\n%b:run:{%%b}\r\n" % (len(prefix) + 39, prefix)
-        keys += b"$%d\r\n%b:journal:{%%b}\r\n" % (len(prefix) + 43, prefix)
-        body = head + keys + b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
-        self._new, self._resume, self._known = (
-            body + ttl + argument(mode) + b"$%d\r\n%b\r\n" for mode in (b"new", b"resume", b"known")
-        )
+        self._commands = BindCommand(store.prefix, self._ttl_ms, int(store.journal_ttl * 1000))
 
     async def bind(self, request: BindRequest) -> Bound:
         """The stamp of the run, made now if it has none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
         want = request.want
-        if want.source is Source.NONE and request.ticket is None and not request.resume:
+        if want.source is _NAMELESS and request.ticket is None and not request.resume:
             return await self._bind_single(request)
-        digest = run_digest(want.tenant, want.run)
-        known = self._remembered(request, digest)
+        digest = self._digest(want.tenant, want.run)
+        kept = known = self.recent.get((digest, want.alias))
+        if known is not None and want.at_ms - known.seen_ms >= self._ttl_ms:
+            known = None
+        if request.ticket is not None:
+            known = self._by_ticket(request.ticket, want, digest, known)
         if known is None and self.unsettled:
-            known = await self._logged_lately(want)
-        if not self._line.up:
+            known = await self._logged_perhaps(want, deep=False)
+        line = self._line
+        if not line.up:
             return await self._bind_offline(request, digest, known)
+        if known is None:
+            data, commands = _encode(want), self._commands
+            template = commands.resume if request.resume else commands.new
+            command = commands.fill(template, digest, want.alias, data, request.label)
+        else:
+            data = b""
+            command = self._repeat(known, digest, request.label) if request.label else known.command
+        wait: Wait[Any] = Wait()
         try:
-            if known is not None:
-                command = self._known
-                data = known.data
-            else:
-                command = self._resume if request.resume else self._new
-                data = _encode(want)
-            reply = await self._ask(command, (digest, want.alias, data, request.label))
-        except LineError:
-            return await self._bind_offline(request, digest, known)
-        if reply[1] == 0 and len(reply) == 3 and known is not None:
-            known.step, known.seen_ms = reply[2], want.at_ms
-            self.recent.put((digest, want.alias), known)
+            line.send(command, wait)
+            reply = await wait
+        except LineError as error:
+            reply = await self._again(error, command)
+            if reply is None:
+                return await self._bind_offline(request, digest, known)
+        if known is not None and type(reply) is list and reply[:2] == [digest, 0] and len(reply) == 3:
+            # The store has what is remembered.
+            step = known.step = reply[2]
+            known.seen_ms = want.at_ms
+            if known is not kept:
+                self.recent.put((digest, want.alias), known)
             self._counters.stamps_resumed += 1
-            return Bound(known.stamp, new=False, step=known.step, durable="redis")
+            return Bound(known.stamp, new=False, step=step, durable="redis")
         return await self._settle(request, digest, known, (data, reply))
 
     def remember(self, stamp: Stamp) -> None:
         """Keep a run of one request in mind that has become a stored run by its links."""
-        key = (run_digest(stamp.tenant, stamp.run), stamp.alias)
-        self.recent.put(key, _Known(stamp, _encode(stamp), 1, stamp.at_ms))
+        digest = self._digest(stamp.tenant, stamp.run)
+        self.recent.put((digest, stamp.alias), self._kept(stamp, _encode(stamp), 1, stamp.at_ms, digest))
 
-    def _remembered(self, request: BindRequest, digest: str) -> _Known | None:
-        """The binding as this process or the ticket knows it."""
-        want = request.want
-        known = self.recent.get((digest, want.alias))
-        if known is not None and want.at_ms - known.seen_ms >= self._ttl_ms:
-            known = None
-        ticket = request.ticket
-        if ticket is not None and (known is None or _differ(known.stamp, ticket)):
-            if known is not None:
-                self._counters.conflicts += 1
-            if known is None or ticket.at_ms < known.stamp.at_ms:
-                stamp = _of_ticket(ticket, want)
-                return _Known(stamp, _encode(stamp), 0, want.at_ms)
-        return known
+    def _by_ticket(self, ticket: Ticket, want: Stamp, digest: bytes, known: _Known | None) -> _Known | None:
+        """The binding as this process or the ticket knows it: the earlier, where they differ."""
+        if known is not None and not _differ(known.stamp, ticket):
+            return known
+        if known is not None:
+            self._counters.conflicts += 1
+            if ticket.at_ms >= known.stamp.at_ms:
+                return known
+        stamp = _of_ticket(ticket, want)
+        return self._kept(stamp, _encode(stamp), 0, want.at_ms, digest)
 
-    async def _logged_lately(self, want: Stamp) -> _Known | None:
-        """The binding as the part of the host log knows it that the store may not have."""
+    def _kept(self, stamp: Stamp, data: bytes, step: int, seen_ms: int, digest: bytes) -> _Known:
+        command = BindCommand.fill(self._commands.known, digest, stamp.alias, data)
+        return _Known(stamp, command, step, seen_ms)
+
+    def _repeat(self, known: _Known, digest: bytes, label: str) -> bytes:
+        """BIND of what is known, as a labelled step."""
+        return BindCommand.fill(self._commands.known, digest, known.stamp.alias, _encode(known.stamp), label)
+
+    async def _logged_perhaps(self, want: Stamp, *, deep: bool) -> _Known | None:
+        """The binding as the host log knows it, unless `deep` the part of it that the store may not have."""
         try:
-            return await self._logged(want, deep=False)
+            return await self._logged(want, deep=deep)
         except LogFailed:
             return None
 
-    async def _ask(self, template: bytes, about: tuple[str, str, bytes, str]) -> list[Any]:
-        digest, alias, data, label = about
-        run, name, word = digest.encode(), alias.encode(), label.encode()
-        command = template % (run, run, len(name), name, len(data), data, len(word), word)
+    async def _again(self, error: LineError, command: bytes) -> Any:
+        """The answer of a command whose script the server had forgotten; None when there is none for another reason."""
+        if error.kind != "noscript":
+            return None
         wait: Wait[Any] = Wait()
-        self._line.send(command, wait)
         try:
-            reply = await wait
-        except LineError as error:
-            if error.kind != "noscript":
-                raise
-            again: Wait[Any] = Wait()
-            self._line.send(command, again)
-            reply = await again
-        if type(reply) is not list or len(reply) < 3 or reply[0] != run:
-            self._line.drop("desync")
-            raise LineError("desync")
-        return reply
+            self._line.send(command, wait)
+            return await wait
+        except LineError:
+            return None
 
     async def _settle(
-        self, request: BindRequest, digest: str, known: _Known | None, answer: tuple[bytes, list[Any]]
+        self, request: BindRequest, digest: bytes, known: _Known | None, answer: tuple[bytes, Any]
     ) -> Bound:
-        """Draw the conclusion from the store's answer."""
+        """Draw the conclusion from the store's answer; `data` is what was given, if nothing is known."""
         want, counters = request.want, self._counters
         data, reply = answer
+        if type(reply) is not list or len(reply) < 3 or reply[0] != digest:
+            # The answer of another command: none that follows can be trusted.
+            self._line.drop("desync")
+            return await self._bind_offline(request, digest, known)
         fate, step = reply[1], reply[2]
         if fate < 0:
             return await self._missing(request, digest)
@@ -185,13 +191,14 @@ class Binder:
             stamp = self._stored(data, want)
             if known is not None and _differ(stamp, known.stamp):
                 counters.conflicts += 1
+        elif known is None:
+            stamp = want
         else:
-            stamp = want if known is None else known.stamp
-        if known is not None and known.stamp is stamp:
-            known.step, known.seen_ms = step, want.at_ms
-            self.recent.put((digest, want.alias), known)
-        else:
-            self.recent.put((digest, want.alias), _Known(stamp, data, step, want.at_ms))
+            stamp, data = known.stamp, _encode(known.stamp)
+        if known is None or known.stamp is not stamp:
+            known = self._kept(stamp, data, step, want.at_ms, digest)
+        known.step, known.seen_ms = step, want.at_ms
+        self.recent.put((digest, want.alias), known)
         if fate == 0:
             counters.stamps_resumed += 1
             return Bound(stamp, new=False, step=step, durable="redis")
@@ -216,7 +223,7 @@ class Binder:
             raise _unavailable("the store answered for another run")
         return stamp
 
-    async def _missing(self, request: BindRequest, digest: str) -> Bound:
+    async def _missing(self, request: BindRequest, digest: bytes) -> Bound:
         """The store has no stamp for a resume: the host log may, for the store can lose what it acknowledged."""
         try:
             known = await self._logged(request.want)
@@ -229,11 +236,16 @@ class Binder:
                 "run_stamp_missing",
                 "This run is not bound here any more, so it cannot keep its model. Start a new run.",
             )
+        command = self._repeat(known, digest, request.label)
         try:
-            answer = await self._ask(self._known, (digest, request.want.alias, known.data, request.label))
-        except LineError:
-            return await self._bind_offline(request, digest, known)
-        return await self._settle(request, digest, known, (known.data, answer))
+            wait: Wait[Any] = Wait()
+            self._line.send(command, wait)
+            reply = await wait
+        except LineError as error:
+            reply = await self._again(error, command)
+            if reply is None:
+                return await self._bind_offline(request, digest, known)
+        return await self._settle(request, digest, known, (b"", reply))
 
     async def _note(self, stamp: Stamp, data: bytes) -> None:
         """Append an acknowledged stamp to the host log; the store vouches for it, so a failing log is only counted."""
@@ -248,7 +260,7 @@ class Binder:
 
     # -- without the store --------------------------------------------------------------------------------------------
 
-    async def _bind_offline(self, request: BindRequest, digest: str, known: _Known | None) -> Bound:
+    async def _bind_offline(self, request: BindRequest, digest: bytes, known: _Known | None) -> Bound:
         """Ticket, this process, host log; then, unless it is a resume, a new binding on this host's disk."""
         want, counters = request.want, self._counters
         counters.stamps_offline += 1
@@ -262,7 +274,7 @@ class Binder:
             by_ticket = request.ticket is not None and not known.step
             if by_ticket:
                 # Recorded, so that the store learns of it on return; the ticket itself vouches meanwhile.
-                self._pend(known.stamp, known.data)
+                self._pend(known.stamp, _encode(known.stamp))
             known.step += 1
             known.seen_ms = want.at_ms
             self.recent.put((digest, want.alias), known)
@@ -273,13 +285,10 @@ class Binder:
         data = _encode(want)
         if failed or not await self._commit(want, data):
             return self._by_ticket_only(request)
-        try:
-            # Another worker of this host may have come first; the log's order decides for both.
-            known = await self._logged(want)
-        except LogFailed:
-            known = None
+        # Another worker of this host may have come first; the log's order decides for both.
+        known = await self._logged_perhaps(want, deep=True)
         if known is None or not _differ(known.stamp, want):
-            known = _Known(want, data, 1, want.at_ms)
+            known = self._kept(want, data, 1, want.at_ms, digest)
         new = known.stamp is want
         self.recent.put((digest, want.alias), known)
         if new:
@@ -333,7 +342,9 @@ class Binder:
         """What the host log says of a binding. Raises LogFailed when it cannot say in time."""
         found = await self._log.find(stamp_key(want.tenant, want.run, want.alias), deep=deep)
         stamp = first_of_life(found, want, self._ttl_ms)
-        return None if stamp is None else _Known(stamp, _encode(stamp), 1, want.at_ms)
+        if stamp is None:
+            return None
+        return self._kept(stamp, _encode(stamp), 1, want.at_ms, self._digest(stamp.tenant, stamp.run))
 
 
 def first_of_life(found: list[Found], want: Stamp, ttl_ms: int) -> Stamp | None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from urllib.parse import quote
 
 import msgspec
 
 from gateway.core.contract.journal import Event, Exposure, Report, Step
-from gateway.core.contract.run import Stamp, run_digest
+from gateway.core.contract.run import Stamp
 from gateway.settings.model import StoreSettings
 from gateway.store.counters import StoreCounters
 from gateway.store.line import Line
-from gateway.store.resp import argument, pack
+from gateway.store.resp import argument, literal, pack
 from gateway.store.sinks import LineError
 
 BATCH = 64
@@ -44,7 +45,6 @@ class Bulk:
         "_line",
         "_loop",
         "_queue",
-        "_records",
         "_timer",
         "limit_bytes",
         "limit_records",
@@ -52,10 +52,10 @@ class Bulk:
 
     def __init__(self, line: Line, counters: StoreCounters) -> None:
         self._line = line
+        line.quiet = self
         self._counters = counters
         self._queue: deque[tuple[bytes, int]] = deque()
         self._bytes = 0
-        self._records = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.limit_bytes = QUEUE_BYTES
@@ -63,18 +63,18 @@ class Bulk:
 
     def put(self, commands: bytes, count: int) -> None:
         """Queue one record of `count` packed commands; dropped and counted when the queue is full."""
-        size = len(commands)
-        if self._bytes + size > self.limit_bytes or self._records >= self.limit_records:
+        queue = self._queue
+        size = self._bytes + len(commands)
+        if size > self.limit_bytes or len(queue) >= self.limit_records:
             self._counters.dropped("full")
             return
-        self._queue.append((commands, count))
-        self._bytes += size
-        self._records += 1
-        if self._records >= BATCH and self._line.up:
-            self.flush()
-        elif self._timer is None:
+        queue.append((commands, count))
+        self._bytes = size
+        if self._timer is None:
             self._loop = self._loop or asyncio.get_running_loop()
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+        elif len(queue) >= BATCH and self._line.up:
+            self.flush()
 
     def _tick(self) -> None:
         self._timer = None
@@ -84,13 +84,16 @@ class Bulk:
         """Hand what is queued to the line, batch by batch; stops while the line is down or behind (it calls again when up)."""
         queue, line = self._queue, self._line
         while queue and line.up and line.unsent < UNSENT_LIMIT:
-            batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
-            commands = b"".join([record[0] for record in batch])
-            count = sum([record[1] for record in batch])
+            if len(queue) <= BATCH:
+                batch = list(queue)
+                queue.clear()
+            else:
+                batch = [queue.popleft() for _ in range(BATCH)]
+            records, counts = zip(*batch, strict=True)
+            commands = b"".join(records)
             self._bytes -= len(commands)
-            self._records -= len(batch)
-            line.send_batch(commands, count, self)
-        self._counters.bulk_queued = self._records
+            line.send_batch(commands, sum(counts), self)
+        self._counters.bulk_queued = len(queue)
         if queue and line.up and self._timer is None and self._loop is not None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
 
@@ -98,6 +101,10 @@ class Bulk:
         """One command was carried out."""
         del value
         self._counters.bulk_sent += 1
+
+    def counted(self, count: int) -> None:
+        """So many commands were carried out."""
+        self._counters.bulk_sent += count
 
     def fail(self, error: BaseException) -> None:
         """One command was refused, or its answer never came (then it may have been carried out: it is not sent again)."""
@@ -110,22 +117,41 @@ class Bulk:
             self._timer.cancel()
             self._timer = None
         self.flush()
-        if self._records:
-            self._counters.dropped("closed", self._records)
+        if self._queue:
+            self._counters.dropped("closed", len(self._queue))
             self._queue.clear()
-            self._bytes = self._records = 0
+            self._bytes = 0
 
 
 class Journal:
     """Packs records into commands for the queue."""
 
-    __slots__ = ("_added", "_bulk", "_heads", "_index_age", "_prefix", "_steps_kept", "_tail")
+    __slots__ = (
+        "_added",
+        "_bulk",
+        "_digest",
+        "_entry",
+        "_heads",
+        "_index_age",
+        "_prefix",
+        "_put",
+        "_steps_kept",
+        "_ttl_ms",
+    )
 
-    def __init__(self, bulk: Bulk, settings: StoreSettings, index_seconds: float) -> None:
+    def __init__(
+        self, bulk: Bulk, settings: StoreSettings, index_seconds: float, digest: Callable[[str, str], bytes]
+    ) -> None:
         self._bulk = bulk
+        self._put = bulk.put
+        self._digest = digest
         self._prefix = settings.prefix.encode()
         self._steps_kept = settings.steps_kept
-        self._tail = argument(b"%d" % int(settings.journal_ttl * 1000))
+        self._ttl_ms = int(settings.journal_ttl * 1000)
+        key = b"$%d\r\n%b:journal:{%%b}\r\n" % (len(self._prefix) + 43, literal(settings.prefix))
+        self._entry = b"*5\r\n$4\r\nXADD\r\n" + key + b"$1\r\n*\r\n$5\r\nentry\r\n$%d\r\n%b\r\n"
+        self._entry += b"*3\r\n$7\r\nPEXPIRE\r\n" + key + argument(b"%d" % self._ttl_ms)
+        """An entry of a run's journal: RUN, length, record, RUN."""
         self._index_age = int(index_seconds * 1000)
         self._heads: dict[tuple[str, str], bytes] = {}
         self._added = 0
@@ -133,25 +159,16 @@ class Journal:
     def step(self, stamp: Stamp, entry: Step, *, stored: bool) -> None:
         """A step of a run: into the journal of a stored run, else into the alias's capped stream."""
         record = _encode(entry)
-        if not stored:
-            self._bulk.put(self._capped("steps", stamp.alias, self._steps_kept) + argument(record), 1)
-            return
-        self._bulk.put(b"".join(self._journal(run_digest(stamp.tenant, stamp.run), record)), 2)
-
-    def _journal(self, run: str, record: bytes) -> tuple[bytes, bytes]:
-        key = b"%b:journal:{%b}" % (self._prefix, run.encode())
-        size = len(key)
-        added = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%b\r\n$1\r\n*\r\n$5\r\nentry\r\n$%d\r\n%b\r\n" % (
-            size,
-            key,
-            len(record),
-            record,
-        )
-        return added, b"*3\r\n$7\r\nPEXPIRE\r\n$%d\r\n%b\r\n%b" % (size, key, self._tail)
+        if stored:
+            run = self._digest(stamp.tenant, stamp.run)
+            self._put(self._entry % (run, len(record), record, run), 2)
+        else:
+            self._put(self._capped("steps", stamp.alias, self._steps_kept) + argument(record), 1)
 
     def report(self, tenant: str, run: str, report: Report) -> tuple[bytes, bytes]:
         """The commands that append an outcome to a run's journal."""
-        return self._journal(run_digest(tenant, run), _encode(report))
+        key = b"%b:journal:{%b}" % (self._prefix, self._digest(tenant, run))
+        return pack("XADD", key, "*", "entry", _encode(report)), pack("PEXPIRE", key, self._ttl_ms)
 
     def exposure(self, entry: Exposure) -> None:
         """A run was bound under a rollout."""
@@ -166,7 +183,7 @@ class Journal:
         if not stamp.release:
             return
         key = b"%b:release-runs:{%b}" % (self._prefix, stamp.release.encode())
-        self._bulk.put(pack("ZADD", key, stamp.at_ms, run_digest(stamp.tenant, stamp.run)), 1)
+        self._bulk.put(pack("ZADD", key, stamp.at_ms, self._digest(stamp.tenant, stamp.run)), 1)
         self._added += 1
         if self._added % INDEX_TRIM == 1:
             self._bulk.put(pack("ZREMRANGEBYSCORE", key, "-inf", stamp.at_ms - self._index_age), 1)

@@ -5,12 +5,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.core.contract.run import run_digest
 
 SCHEMA = 1
 """Schema version of everything below, kept in the `store` hash."""
+
+
+DIGESTS = 1024
+"""Runs whose RUN a worker has at hand; a step needs it twice."""
+
+
+def remembered_digest() -> Callable[[str, str], bytes]:
+    """`run_digest` as bytes, with a memory of the last runs."""
+    return lru_cache(DIGESTS)(_digest)
+
+
+def _digest(tenant: str, run: str) -> bytes:
+    return run_digest(tenant, run).encode()
 
 
 class Keys:

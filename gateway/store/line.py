@@ -16,8 +16,9 @@ from typing import Any
 
 from gateway.store.breaker import Breaker
 from gateway.store.counters import LineCounters
-from gateway.store.resp import Desync, Parser, Push, ReplyError, pack
-from gateway.store.sinks import FutureSink, LineError, Sink
+from gateway.store.replies import Replies
+from gateway.store.resp import ReplyError, pack
+from gateway.store.sinks import Counting, FutureSink, LineError, Sink
 from gateway.store.target import Finder, NoTarget, Target
 
 CONNECT_SECONDS = 1.0
@@ -68,26 +69,10 @@ class _Subscription(FutureSink):
     def fail(self, error: BaseException) -> None:
         if isinstance(error, LineError) and error.kind in {"noperm", "err"} and not self._refused:
             self._refused = True
-            self._line._sinks.appendleft(self)
-            self._line._sent += 1
+            self._line._replies.sinks.appendleft(self)
+            self._line._replies.sent += 1
         else:
             super().fail(error)
-
-
-class _Protocol(asyncio.Protocol):
-    """Bytes of one connection; knows its line and nothing else."""
-
-    __slots__ = ("_line", "parser")
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self.parser = Parser()
-
-    def data_received(self, data: bytes) -> None:
-        self._line._received(self, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._line._gone(self, "closed" if exc is None else "reset")
 
 
 class Line:
@@ -101,15 +86,14 @@ class Line:
         self.on_down: Callable[[], None] = _nothing
         self.on_push: Callable[[bytes], None] = _nothing
         self.subscribed = False
+        self.quiet: Counting | None = None
+        """Whose answers on this line are only counted; to be set before `start`."""
         self._finder = finder
         self._counters = counters
-        self._protocol: _Protocol | None = None
+        self._replies = Replies(self)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
-        self._sinks: deque[Sink] = deque()
         self._marks: deque[tuple[float, int]] = deque()
-        self._sent = 0
-        self._answered = 0
         self._timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
         self._scheduled = False
@@ -122,6 +106,7 @@ class Line:
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._task = self._loop.create_task(self._keep(), name=f"store-line-{self.options.name}")
 
     async def close(self) -> None:
@@ -160,13 +145,13 @@ class Line:
 
     async def _connect(self) -> None:
         target = await self._finder.find()
-        protocol = _Protocol(self)
+        replies = Replies(self, self.quiet)
         if target.path:
-            transport, _ = await self._loop.create_unix_connection(lambda: protocol, target.path)
+            transport, _ = await self._loop.create_unix_connection(lambda: replies, target.path)
         else:
             context = self._finder.context(target)
             transport, _ = await self._loop.create_connection(
-                lambda: protocol,
+                lambda: replies,
                 target.host,
                 target.port,
                 ssl=context,
@@ -175,7 +160,7 @@ class Line:
             raw = transport.get_extra_info("socket")
             if raw is not None:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._protocol, self._transport = protocol, transport
+        self._replies, self._transport = replies, transport
         self._counters.connects += 1
         await self._handshake(target)
         await self._probe()
@@ -200,8 +185,8 @@ class Line:
         if modern and options.channel and self._transport is not None:
             sink = _Subscription(self)
             self._transport.write(pack("SUBSCRIBE", options.channel) + pack("PING"))
-            self._sinks.append(sink)
-            self._sent += 1
+            self._replies.sinks.append(sink)
+            self._replies.sent += 1
             self.subscribed = await sink.future
 
     async def _probe(self) -> None:
@@ -226,8 +211,9 @@ class Line:
         if not self.up:
             raise LineError("down", sent=False)
         self._out.append(command)
-        self._sinks.append(sink)
-        self._sent += 1
+        replies = self._replies
+        replies.sinks.append(sink)
+        replies.sent += 1
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -237,8 +223,9 @@ class Line:
         if not self.up:
             raise LineError("down", sent=False)
         self._out.append(commands)
-        self._sinks.extend([sink] * count)
-        self._sent += count
+        replies = self._replies
+        replies.sinks.extend([sink] * count)
+        replies.sent += count
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -269,20 +256,20 @@ class Line:
         if self._transport is None:
             sink.fail(LineError("closed", sent=False))
         else:
-            self._sinks.append(sink)
-            self._sent += 1
+            self._replies.sinks.append(sink)
+            self._replies.sent += 1
         return sink.future
 
     def _flush(self) -> None:
         self._scheduled = False
-        out = self._out
-        if not out or self._transport is None:
+        out, transport = self._out, self._transport
+        if not out or transport is None:
             return
-        self._out = []
-        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        transport.write(b"".join(out))
+        out.clear()
         if self.up:
-            now = self._loop.time()
-            self._marks.append((now, self._sent))
+            now = self._time()
+            self._marks.append((now, self._replies.sent))
             if self._timer is None:
                 self._timer = self._loop.call_at(now + self.options.limit, self._check)
 
@@ -294,8 +281,8 @@ class Line:
     def _check(self) -> None:
         """The one timer: is the oldest unanswered command too old?"""
         self._timer = None
-        marks = self._marks
-        while marks and marks[0][1] <= self._answered:
+        marks, answered = self._marks, self._replies.answered
+        while marks and marks[0][1] <= answered:
             marks.popleft()
         if not marks:
             self._suspect = False
@@ -312,34 +299,8 @@ class Line:
 
     # -- receiving ----------------------------------------------------------------------------------------------------
 
-    def _received(self, protocol: _Protocol, data: bytes) -> None:
-        if protocol is not self._protocol:
-            return
-        try:
-            replies = protocol.parser.feed(data)
-        except Desync:
-            self._drop("desync")
-            return
-        sinks = self._sinks
-        for reply in replies:
-            kind = type(reply)
-            if kind is Push:
-                if len(reply) == 3 and reply[0] == b"message":
-                    self.on_push(reply[2])
-                continue
-            if not sinks:
-                self._drop("desync")
-                return
-            self._answered += 1
-            if kind is ReplyError:
-                self._refused(sinks.popleft(), reply)
-            else:
-                sinks.popleft().done(reply)
-            if protocol is not self._protocol:
-                # A sink or an error dropped the connection; what follows belongs to nobody.
-                return
-
-    def _refused(self, sink: Sink, reply: ReplyError) -> None:
+    def refused(self, sink: Sink, reply: ReplyError) -> None:
+        """A command was answered with an error: react to its kind, then tell the sink."""
         kind = reply.kind
         self._counters.error(kind)
         if kind == "noscript":
@@ -369,7 +330,7 @@ class Line:
         self._counters.breaker = self.breaker.state
         self._ask(self.options.probe()).add_done_callback(self._probed)
         self._timer = self._timer or self._loop.call_later(self.options.limit, self._check)
-        self._marks.append((self._loop.time(), self._sent))
+        self._marks.append((self._loop.time(), self._replies.sent))
 
     def _probed(self, answer: asyncio.Future[Any]) -> None:
         if self._transport is None or self._task is None:
@@ -387,12 +348,15 @@ class Line:
         """Give this connection up because of what a reply said, and connect anew; everything unanswered fails."""
         self._drop(kind)
 
-    def _gone(self, protocol: _Protocol, kind: str) -> None:
-        if protocol is self._protocol:
+    def gone(self, replies: Replies, kind: str) -> None:
+        """A connection was lost; no news when it is not the present one."""
+        if replies is self._replies:
             self._drop(kind)
 
     def _drop(self, kind: str, *, count: bool = True) -> None:
-        transport, self._transport, self._protocol = self._transport, None, None
+        transport, self._transport = self._transport, None
+        replies, self._replies = self._replies, Replies(self)
+        replies.open = False
         if count and (transport is not None or kind != "closed"):
             self._counters.error(kind)
         if transport is not None:
@@ -404,12 +368,10 @@ class Line:
         self._suspect = False
         self._out.clear()
         self._marks.clear()
-        sinks, self._sinks = self._sinks, deque()
-        self._sent = self._answered = 0
         self.breaker.trip()
         self._close_gate()
         self._lost.set()
-        for sink in sinks:
+        for sink in replies.sinks:
             sink.fail(LineError(kind))
 
 

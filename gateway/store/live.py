@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.journal import Event, Exposure, Plan, Report, Step
 from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.release import Release
-from gateway.core.contract.run import Stamp
+from gateway.core.contract.run import Source, Stamp
 from gateway.settings.model import RunSettings, StoreSettings
 from gateway.store.bind import Binder, BindRequest, Bound
 from gateway.store.counters import StoreCounters
@@ -28,7 +28,7 @@ from gateway.store.feed import Feed
 from gateway.store.history import history_values
 from gateway.store.hostlog import HostLog
 from gateway.store.journal import Bulk, Journal
-from gateway.store.keys import Keys
+from gateway.store.keys import Keys, remembered_digest
 from gateway.store.line import Line, LineOptions
 from gateway.store.links import Linked, Links
 from gateway.store.pointers import PointerTable
@@ -54,6 +54,7 @@ BULK_SECONDS = 0.5
 START_SECONDS = (1.0, 0.3)
 """How long a start waits for the store's word: without and with pointers this host remembers."""
 RECORD_ENTRIES = 1000
+_NAMELESS = Source.NONE
 
 __all__ = ["BindRequest", "Bound", "Linked", "LiveStore", "RunRecord"]
 
@@ -102,8 +103,9 @@ class LiveStore:
         )
         self._log = HostLog(data_dir / "stamps", settings.log_bytes, counters)
         self._bulk = Bulk(self._bulk_line, counters)
-        self._journal = Journal(self._bulk, settings, runs.max_age)
-        self._binder = Binder(self._stamps, self._log, self._journal, both, counters)
+        digest = remembered_digest()
+        self._journal = Journal(self._bulk, settings, runs.max_age, digest)
+        self._binder = Binder(self._stamps, self._log, self._journal, both, (counters, digest))
         self._links = Links(self._stamps, self._log, both, counters)
         self._settler = Settler(
             (self._stamps, self._bulk_line), (self._log, self._journal, self._binder), both, counters
@@ -161,13 +163,13 @@ class LiveStore:
 
     # -- binding ------------------------------------------------------------------------------------------------------
 
-    async def bind(self, want: BindRequest) -> Bound:
+    def bind(self, want: BindRequest) -> Coroutine[Any, Any, Bound]:
         """The binding of a run, made now if there is none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
-        return await self._binder.bind(want)
+        return self._binder.bind(want)
 
-    async def linked(self, tenant: str, ids: Sequence[str]) -> Linked | None:
+    def linked(self, tenant: str, ids: Sequence[str]) -> Coroutine[Any, Any, Linked | None]:
         """The run that the first known of these ids belongs to (a flow)."""
-        return await self._links.find(tenant, ids, unsettled=self._binder.unsettled)
+        return self._links.find(tenant, ids, unsettled=self._binder.unsettled)
 
     def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
         """Tie ids an answer hands out to its run. A run of one request becomes a stored run by it."""
@@ -180,7 +182,7 @@ class LiveStore:
 
     def step(self, stamp: Stamp, entry: Step) -> None:
         """Record a step: in the run's journal, or for a run of one request in its alias's stream."""
-        self._journal.step(stamp, entry, stored=self._links.stored(stamp))
+        self._journal.step(stamp, entry, stored=stamp.source is not _NAMELESS or self._links.stored(stamp))
 
     def exposure(self, entry: Exposure) -> None:
         """Record under which arm a run was bound."""

@@ -26,6 +26,13 @@ class Sink(Protocol):
         """A LineError: an error reply, or no reply."""
 
 
+class Counting(Sink, Protocol):
+    """A sink that need not see its answers: a line may tell it their number instead (`Line.quiet`)."""
+
+    def counted(self, count: int) -> None:
+        """So many commands were answered with a value."""
+
+
 class FutureSink:
     """A sink for asyncio code that awaits `future`."""
 

@@ -158,7 +158,7 @@ async def test_reply_of_another_run_is_never_taken(redis_server: RealRedis, tmp_
     async with opened(redis_server.url, tmp_path) as live:
         await until(lambda: settled(live))
         waiting = run(live.bind(BindRequest(stamp("r"))))
-        sink = live._stamps._sinks[0]
+        sink = live._stamps._replies.sinks[0]
         sink.done([b"0" * 32, 1, 1])
         bound = await waiting
         assert bound.durable == "log"
