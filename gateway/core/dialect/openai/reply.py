@@ -81,6 +81,21 @@ _surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
+def _only_text(data: bytes) -> bool:
+    """Whether events hold nothing but more of the answer's text, told without reading them: most events of a stream.
+
+    True only for compactly written chunks with an open `finish_reason`; a word that might matter sends them the long way.
+    """
+    return (
+        b'"finish_reason":null' in data
+        and b'"finish_reason":"' not in data
+        and b'"tool_calls"' not in data
+        and b'_tokens"' not in data
+        and b'"error"' not in data
+        and b"[DONE]" not in data
+    )
+
+
 class StreamDecoder:
     """Chunks of a streamed answer."""
 
@@ -92,6 +107,8 @@ class StreamDecoder:
     def feed(self, data: bytes) -> None:
         """Whole events. Chunks after `[DONE]` are passed over."""
         observed = self.observed
+        if observed.model and _only_text(data):
+            return
         for text in datas(data):
             if text.strip() == b"[DONE]":
                 observed.terminal = True
