@@ -27,13 +27,15 @@ log = Log("supervise")
 FIRST_PAUSE = 0.1
 """Seconds before the first restart; doubled each time, so a worker killed once is back at once."""
 LONGEST_PAUSE = 10.0
+LONGEST_AFTER_READY = 1.0
+"""Longest pause, in seconds, for a child that had been ready: it can serve, so an outage must not grow with its deaths."""
 STEADY_SECONDS = 10.0
 """A child that lived this long starts over with the first pause."""
 
 
-def pause_after(deaths: int) -> float:
+def pause_after(deaths: int, longest: float = LONGEST_PAUSE) -> float:
     """Seconds to wait before restart number `deaths` in a row (1 is the first)."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (deaths - 1)))
+    return float(min(longest, FIRST_PAUSE * 2 ** (deaths - 1)))
 
 
 class StartRefused(Exception):
@@ -96,12 +98,13 @@ class Child:
             while not self._told_to_end.is_set():
                 started = anyio.current_time()
                 status = await self._run()
+                longest = LONGEST_AFTER_READY if self.state in {"ready", "draining"} else LONGEST_PAUSE
                 self._move("dead", pid=0)
                 if self._told_to_end.is_set():
                     return
                 lived = anyio.current_time() - started
                 self._deaths = 1 if lived >= STEADY_SECONDS else self._deaths + 1
-                pause = pause_after(self._deaths)
+                pause = pause_after(self._deaths, longest)
                 log.warning(
                     "process ended and is started again", name=self.name, exit=told(status), seconds=round(lived, 1)
                 )
