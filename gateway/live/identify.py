@@ -65,7 +65,8 @@ def name_alias(worker: Worker, life: Life) -> None:
     """Set `asked`, `alias`, `state` and `provider`.
 
     An alias is found by `x-trivet-alias`, else the key's map, else the deployment of an Azure path, which is what Azure
-    itself goes by, else the request's own `model`; what is no alias goes to a provider under the `unmanaged` policy. Raises Fault: 400 without a model, 404 `model_not_found`.
+    itself goes by, else the request's own `model`; what is no alias goes to a provider under the `unmanaged` policy.
+    Raises Fault: 400 without a model, 404 `model_not_found`.
     """
     envelope, route = life.envelope, life.route
     assert envelope is not None and route is not None

@@ -85,7 +85,8 @@ async def _pieces(worker: Worker, life: Life, out: Outgoing, lines: bytes) -> No
     """Relay a body nobody here needs to understand."""
     incoming = life.incoming
     life.sending = True
-    incoming.start(out.status, lines, out.length)
+    # An answer to HEAD declares the length of a body that does not come.
+    incoming.start(out.status, lines, out.declared if incoming.method == "HEAD" else out.length)
     if not out.ready:
         incoming.flush()
     try:

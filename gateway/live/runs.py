@@ -82,7 +82,16 @@ async def runs(worker: Worker, life: Life) -> None:
         if not record.stamps:
             raise _unknown()
         wanted = _decode(body, RestartRun).run if body.strip() else ""
-        return _send(life, await _bind_all(worker, life, wanted or "r-" + life.id, list(record.stamps)))
+        if wanted and valid_run_id(wanted) and (await worker.store.run_record(life.caller.tenant, wanted)).stamps:
+            raise Fault(
+                Kind.CONFLICT,
+                "run_bound_elsewhere",
+                "`run` names a run that is bound already, and a run keeps its triple for life. Name a new one, or none.",
+                param="run",
+            )
+        # A floating name that the run used has no release to be bound to; it goes on as it is.
+        released = [alias for alias, stamp in record.stamps.items() if stamp.release]
+        return _send(life, await _bind_all(worker, life, wanted or "r-" + life.id, released))
     raise Fault(
         Kind.NOT_FOUND,
         "not_found",

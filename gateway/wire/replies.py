@@ -26,13 +26,14 @@ _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 class ReplyHead:
     """The head of one answer, final or 1xx."""
 
-    __slots__ = ("chunked", "fields", "headers", "keep", "length", "reason", "status")
+    __slots__ = ("chunked", "declared", "fields", "headers", "keep", "length", "reason", "status")
 
     status: int
     reason: bytes
     headers: Fields  # end-to-end fields only, as sent
     fields: dict[bytes, bytes]  # lower-case name to first value of `headers`
     length: int | None  # of the body; None when it is chunked or ends with the connection
+    declared: int | None  # what an answer without a body (to HEAD) says that a body would have; set for those only
     chunked: bool
     keep: bool  # the upstream lets the connection live on
 
@@ -113,6 +114,7 @@ class ReplyHead:
             raise UpstreamBroken("framing")
         if bodiless:
             self.length = 0
+            self.declared = int(length) if length is not None else None
         elif coding is not None:
             self.chunked = True
         elif length is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.core.contract.exchange import Outcome, Usage
 from gateway.core.contract.journal import Step
 from gateway.core.contract.run import Source
-from tests.live.gateway import LiveGateway, release
+from tests.live.gateway import LiveGateway, Split, release
 from tests.provider import Provider, answer, drop, events, stream
 
 KEPT = release("openai/gpt-4o-2024-08-06")
@@ -71,3 +72,49 @@ def test_requests_without_a_binding_leave_no_entry(gateway: LiveGateway) -> None
     assert gateway.request("POST", "/v1/chat/completions", b"{", {"content-type": "application/json"}).status == 400
     gateway.wait(lambda: gateway.counted.get("requests_total{,,,4xx}") == 1)
     assert "outcomes_total{gpt-4o,fault}" not in gateway.counted
+
+
+def test_digests_are_of_the_prompt_and_the_tools_as_sent(gateway: LiveGateway) -> None:
+    """The same prompt and tools have the same digest in every step of a run; another byte makes another one."""
+    system = b'[{"role":"system","content":"Be  brief."}]'
+    tools = b'[ {"type":"function"} ]'
+    body = b'{"model":"gpt-4o","tools":%b,"messages":[%b,{"role":"user","content":"%b"}]}'
+    for text in (b"one", b"two"):
+        gateway.request("POST", "/v1/chat/completions", body % (tools, system[1:-1], text), {"x-trivet-run": "r1"})
+    one, two = steps(gateway, "r1", 2)
+    assert (one.prompt, one.tools) == (sha256(system).hexdigest(), sha256(tools).hexdigest())
+    assert (two.prompt, two.tools) == (one.prompt, one.tools)
+    gateway.chat("gpt-4o", {"x-trivet-run": "r2"})
+    (bare,) = steps(gateway, "r2")
+    assert (bare.prompt, bare.tools) == ("", "")
+
+
+def test_a_run_is_exposed_once_and_only_what_went_wrong_is_an_event(
+    gateway: LiveGateway, provider: Provider, redis_server
+) -> None:
+    """Without a rollout: one exposure per named run, none for runs of one request, and events for errors alone."""
+    keys = gateway.store.keys
+    for headers in ({"x-trivet-run": "r1"}, {"x-trivet-run": "r1"}, {}):
+        assert gateway.chat("gpt-4o", headers).status == 200
+    provider.then(drop)
+    gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    gateway.wait(lambda: redis_server.ask(f"XLEN {keys.events('gpt-4o')}") == b":1\r\n")
+    assert redis_server.ask(f"XLEN {keys.exposures('gpt-4o')}") == b":1\r\n"
+    assert b"r1" in redis_server.ask(f"XRANGE {keys.exposures('gpt-4o')} - +")
+
+
+def test_while_a_rollout_splits_every_run_is_exposed_with_its_arm_and_salt(gateway: LiveGateway, redis_server) -> None:
+    """Guardrails read arm, allocation and salt of every run, nameless ones too, and an event of each request."""
+    challenger = release("openai/gpt-4o-2024-11-20")
+    state = gateway.store.pointers.alias("gpt-4o")
+    assert state is not None
+    split = Split(candidate=challenger.id, salt="grain", lanes=("*",), weight=10_000)
+    gateway.move(msgspec.structs.replace(state, version=2, split=split), challenger)
+    gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
+    gateway.chat("gpt-4o")
+    keys = gateway.store.keys
+    gateway.wait(lambda: redis_server.ask(f"XLEN {keys.events('gpt-4o')}") == b":2\r\n")
+    told = redis_server.ask(f"XRANGE {keys.exposures('gpt-4o')} - +")
+    assert redis_server.ask(f"XLEN {keys.exposures('gpt-4o')}") == b":2\r\n"
+    for word in (b"grain", b"canary", challenger.id.encode(), b"10000"):
+        assert word in told

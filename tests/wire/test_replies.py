@@ -60,3 +60,11 @@ def test_statuses_without_a_body(status: int) -> None:
     head = ReplyHead()
     head.read(b"HTTP/1.1 %d x\r\ncontent-length: 5\r\n\r\n" % status, "GET")
     assert head.length == 0
+
+
+@pytest.mark.parametrize("declared", [b"content-length: 12\r\n", b""])
+def test_an_answer_to_head_keeps_the_length_it_declares(declared: bytes) -> None:
+    """No body comes, and what one would measure is still told, where the server said it."""
+    head = ReplyHead()
+    head.read(b"HTTP/1.1 200 OK\r\n" + declared + b"\r\n", "HEAD")
+    assert (head.length, head.declared) == (0, 12 if declared else None)
