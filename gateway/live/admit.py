@@ -9,7 +9,7 @@ from gateway.core.contract.fault import Fault, Kind
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
-    from gateway.live.worker import Caller
+    from gateway.live.view import Caller
 
 CREDENTIAL_FIELDS = (b"x-trivet-key", b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key")
 """Where a key may stand, in the order they are read."""

@@ -13,7 +13,8 @@ from gateway.core.contract.alias import EVERYONE, AliasState, Lane, Stakes
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import PinClass, Release, Triple, release_id
 from gateway.core.pinning.classify import classify
-from gateway.live.worker import Learner, View
+from gateway.live.view import View
+from gateway.live.worker import Learner
 from gateway.upstream.call import Ask
 from gateway.wire import flow
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp, Ticket
     from gateway.core.dialect.base import Decoder, Dialect, Envelope
     from gateway.core.dialect.routes import Route
-    from gateway.live.worker import Caller, View
+    from gateway.live.view import Caller, View
     from gateway.store.bind import Bound
     from gateway.upstream.call import Answer
     from gateway.upstream.faults import UpstreamFault

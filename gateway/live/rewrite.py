@@ -9,7 +9,7 @@ import msgspec
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import Params, Snapshot
 from gateway.core.dialect.splice import splice
-from gateway.live.worker import Target
+from gateway.live.view import Target
 
 if TYPE_CHECKING:
     from gateway.core.dialect.base import Dialect

@@ -12,7 +12,7 @@ from gateway.core.contract.run import Ticket
 if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
     from gateway.live.life import Life
-    from gateway.live.worker import View
+    from gateway.live.view import View
 
 MARKS_KEPT = 2000
 TICKETS_KEPT = 1000

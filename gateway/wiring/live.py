@@ -23,7 +23,8 @@ from gateway.live.handler import Handler
 from gateway.live.learn import PinLearner
 from gateway.live.meters import Meters
 from gateway.live.refuse import refusal
-from gateway.live.worker import View, Worker
+from gateway.live.view import View
+from gateway.live.worker import Worker
 from gateway.settings import secrecy, tables
 from gateway.settings.model import Settings
 from gateway.store.counters import StoreCounters

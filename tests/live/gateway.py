@@ -24,7 +24,8 @@ from gateway.core.contract.release import PinClass, Release, Triple, release_id
 from gateway.live.handler import Handler
 from gateway.live.meters import Meters
 from gateway.live.refuse import refusal
-from gateway.live.worker import View, Worker
+from gateway.live.view import View
+from gateway.live.worker import Worker
 from gateway.settings import tables
 from gateway.settings.model import Settings
 from gateway.store import aliases, recovery, releases

@@ -1,0 +1,122 @@
+"""The settings as the live path wants them: one immutable view, every look-up prepared.
+
+A reload builds a new `View` and swaps it in one assignment; a request keeps the view it was admitted under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gateway.core.dialect import routes
+from gateway.core.pinning.classify import vendor_of
+from gateway.settings.model import RIGHTS
+
+if TYPE_CHECKING:
+    from gateway.core.dialect.routes import Route
+    from gateway.core.pinning.table import PinTable
+    from gateway.settings.model import ProviderSettings, Settings
+
+DEFAULT_TENANT = "default"
+"""The tenant of every request when `auth` is not `keys`."""
+ROUTES_KEPT = 4096
+"""Paths whose route is remembered; ids in paths would otherwise grow the memory of a worker without end."""
+VENDOR_OF_DIALECT = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+"""Whose own wire format a dialect is: that vendor's provider takes paths that name no alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: resolved once per key, not per request."""
+
+    tenant: str
+    segment: str
+    rights: frozenset[str]
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What goes upstream for one model: provider, the name that provider knows it by, and that name as a member edit."""
+
+    provider: str
+    model: str
+    edit: Mapping[str, bytes | None]
+
+
+class View:
+    """The settings as the live path wants them: every look-up prepared, nothing computed per request that could be computed here."""
+
+    __slots__ = (
+        "auth",
+        "callers",
+        "default_provider",
+        "marks",
+        "max_age",
+        "open_caller",
+        "pins",
+        "provider_names",
+        "providers",
+        "routes",
+        "run_sources",
+        "serve",
+        "settings",
+        "split_secret",
+        "stamp_keys",
+        "targets",
+        "tickets",
+        "unmanaged",
+        "vendors",
+        "version",
+    )
+
+    def __init__(self, settings: Settings, pins: PinTable, stamp_keys: tuple[bytes, ...], version: str) -> None:
+        self.settings = settings
+        self.version = version
+        self.pins = pins
+        self.auth = settings.auth
+        self.unmanaged = settings.unmanaged
+        self.serve = settings.serve
+        self.max_age = settings.runs.max_age
+        self.stamp_keys = stamp_keys
+        self.split_secret = sha256(b"split\0" + stamp_keys[0]).digest()
+        self.provider_names = frozenset(settings.providers)
+        self.providers: Mapping[str, ProviderSettings] = settings.providers
+        self.vendors = {name: vendor_of(name, p.base_url, p.vendor) for name, p in settings.providers.items()}
+        self.default_provider = {d: self._default(settings, d) for d in VENDOR_OF_DIALECT}
+        self.run_sources = tuple(s.lower() for s in settings.runs.sources)
+        self.routes: dict[str, Route] = {}
+        self.marks: dict[tuple[str, ...], bytes] = {}
+        """Ready header lines, by what they say (`live.stamps`)."""
+        self.tickets: dict[tuple[str, str, str, int, str], bytes] = {}
+        """Tickets signed lately (`live.stamps`)."""
+        self.targets: dict[tuple[str, str, str], Target] = {}
+        """Where a release's model goes, by model and the route's dialect and provider (`live.rewrite`)."""
+        every = frozenset(RIGHTS)
+        rights = every if settings.auth == "none" else every - {"learn"}
+        self.open_caller = Caller(DEFAULT_TENANT, "", rights, {})
+        segments = {tenant: name for name, tenants in settings.segments.items() for tenant in tenants}
+        self.callers = {
+            bytes.fromhex(k.sha256): Caller(
+                k.tenant, k.segment or segments.get(k.tenant, ""), frozenset(k.rights), k.aliases
+            )
+            for k in settings.keys
+        }
+
+    def _default(self, settings: Settings, dialect: str) -> str:
+        named = settings.default_provider.get(dialect)
+        if named:
+            return named
+        vendor = VENDOR_OF_DIALECT[dialect]
+        return next((name for name, v in self.vendors.items() if v == vendor), "")
+
+    def route(self, path: str) -> Route:
+        """The route of a path, remembered within a bound."""
+        known = self.routes.get(path)
+        if known is None:
+            if len(self.routes) >= ROUTES_KEPT:
+                self.routes.clear()
+            known = self.routes[path] = routes.find(path, self.provider_names)
+        return known
