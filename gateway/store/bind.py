@@ -7,7 +7,7 @@ binding. What cannot be known is an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -90,11 +90,14 @@ class Binder:
         self._ttl_ms = int(runs.ttl * 1000)
         self._commands = BindCommand(store.prefix, self._ttl_ms, int(store.journal_ttl * 1000))
 
-    async def bind(self, request: BindRequest) -> Bound:
+    def bind(self, request: BindRequest) -> Coroutine[Any, Any, Bound]:
         """The stamp of the run, made now if it has none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
+        if request.want.source is _NAMELESS and request.ticket is None and not request.resume:
+            return self._bind_single(request)
+        return self._bind_run(request)
+
+    async def _bind_run(self, request: BindRequest) -> Bound:
         want = request.want
-        if want.source is _NAMELESS and request.ticket is None and not request.resume:
-            return await self._bind_single(request)
         digest = self._digest(want.tenant, want.run)
         kept = known = self.recent.get((digest, want.alias))
         if known is not None and want.at_ms - known.seen_ms >= self._ttl_ms:
@@ -209,7 +212,7 @@ class Binder:
             counters.stamps_repaired += 1
             counters.conflicts += fate == 3
         self._journal.indexed(stamp)
-        await self._note(stamp, data)
+        await self._log.note(STAMP, _log_key(stamp), data)
         return Bound(stamp, new=fate == 1, step=step, durable="redis")
 
     def _stored(self, data: bytes, want: Stamp) -> Stamp:
@@ -246,17 +249,6 @@ class Binder:
             if reply is None:
                 return await self._bind_offline(request, digest, known)
         return await self._settle(request, digest, known, (b"", reply))
-
-    async def _note(self, stamp: Stamp, data: bytes) -> None:
-        """Append an acknowledged stamp to the host log; the store vouches for it, so a failing log is only counted."""
-        key = 0 if stamp.source is Source.NONE else stamp_key(stamp.tenant, stamp.run, stamp.alias)
-        wait = self._log.append(STAMP, 0, key, data)
-        if self._log.busy:
-            return
-        try:
-            await wait
-        except LogFailed:
-            return
 
     # -- without the store --------------------------------------------------------------------------------------------
 
@@ -311,7 +303,7 @@ class Binder:
                 pass  # counted by the line; the host log takes over
             else:
                 self._counters.stamps_new += 1
-                await self._note(want, data)
+                await self._log.note(STAMP, 0, data)
                 return Bound(want, new=True, step=1, durable="redis")
         self._counters.stamps_offline += 1
         if not await self._commit(want, data):
@@ -320,9 +312,8 @@ class Binder:
         return Bound(want, new=True, step=1, durable="log")
 
     async def _commit(self, stamp: Stamp, data: bytes) -> bool:
-        key = 0 if stamp.source is Source.NONE else stamp_key(stamp.tenant, stamp.run, stamp.alias)
         try:
-            await self._log.commit(STAMP, PENDING, key, data)
+            await self._log.commit(STAMP, PENDING, _log_key(stamp), data)
         except LogFailed:
             return False
         self._counters.log_pending += 1
@@ -365,6 +356,11 @@ def first_of_life(found: list[Found], want: Stamp, ttl_ms: int) -> Stamp | None:
             winner = stamp
         last = stamp.at_ms
     return winner
+
+
+def _log_key(stamp: Stamp) -> int:
+    """The key of a stamp's record in the host log: none for a run of one request, which nobody looks for."""
+    return 0 if stamp.source is _NAMELESS else stamp_key(stamp.tenant, stamp.run, stamp.alias)
 
 
 def _differ(one: Stamp | Ticket, other: Stamp | Ticket) -> bool:

@@ -43,6 +43,16 @@ class LogFailed(Exception):
         super().__init__(kind)
 
 
+class _Noted(Wait[None]):
+    """A wait that ends well whatever happens."""
+
+    __slots__ = ()
+
+    def fail(self, error: BaseException) -> None:
+        del error
+        self.done(None)
+
+
 class _Writer:
     """The open segment. Used by one thread at a time: the loop's, or the one that commits."""
 
@@ -132,12 +142,23 @@ class HostLog:
     def append(self, kind: int, flags: int, key: int, body: bytes) -> Wait[None]:
         """Write a record with everything else of this loop iteration; the wait ends when the kernel has it, or with LogFailed."""
         wait: Wait[None] = Wait()
-        if self._batch_bytes > BATCH_BYTES or len(body) > BODY_LIMIT:
+        self._append(pack_record(kind, flags, key, body), len(body), wait)
+        return wait
+
+    def note(self, kind: int, key: int, body: bytes) -> Wait[None]:
+        """As append, for what somebody else vouches for: a failure is only counted, and a slow disk is not waited for."""
+        wait = _Noted()
+        self._append(pack_record(kind, 0, key, body), len(body), wait)
+        if self._committing is not None:
+            wait.done(None)
+        return wait
+
+    def _append(self, record: bytes, body: int, wait: Wait[None]) -> None:
+        if self._batch_bytes > BATCH_BYTES or body > BODY_LIMIT:
             why = "slow" if self._batch_bytes > BATCH_BYTES else "too_big"
             self._counters.log_error(why)
             wait.fail(LogFailed(why))
-            return wait
-        record = pack_record(kind, flags, key, body)
+            return
         self._batch.append(record)
         self._batch_bytes += len(record)
         self._waits.append(wait)
@@ -145,7 +166,6 @@ class HostLog:
             self._scheduled = True
             self._loop = self._loop or asyncio.get_running_loop()
             self._loop.call_soon(self._flush)
-        return wait
 
     def commit(self, kind: int, flags: int, key: int, body: bytes) -> Wait[None]:
         """As append, and on disk; at most COMMIT_SECONDS, then LogFailed `slow` (the record may still get there)."""
@@ -154,11 +174,6 @@ class HostLog:
         if self._slow:
             wait.fail(LogFailed("slow"))
         return wait
-
-    @property
-    def busy(self) -> bool:
-        """Whether the disk is being waited for, so that an append would wait with it."""
-        return self._committing is not None
 
     def _flush(self) -> None:
         self._scheduled = False

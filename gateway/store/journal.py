@@ -63,18 +63,26 @@ class Bulk:
 
     def put(self, commands: bytes, count: int) -> None:
         """Queue one record of `count` packed commands; dropped and counted when the queue is full."""
-        queue = self._queue
         size = self._bytes + len(commands)
-        if size > self.limit_bytes or len(queue) >= self.limit_records:
+        if size > self.limit_bytes:
             self._counters.dropped("full")
             return
+        queue = self._queue
         queue.append((commands, count))
         self._bytes = size
         if self._timer is None:
             self._loop = self._loop or asyncio.get_running_loop()
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
-        elif len(queue) >= BATCH and self._line.up:
+        if len(queue) >= BATCH:
+            self._long()
+
+    def _long(self) -> None:
+        """A whole batch is there: send it, or see that the queue keeps its bound."""
+        if self._line.up:
             self.flush()
+        if len(self._queue) > self.limit_records:
+            self._bytes -= len(self._queue.pop()[0])
+            self._counters.dropped("full")
 
     def _tick(self) -> None:
         self._timer = None

@@ -6,6 +6,7 @@ request that brings the id back finds its run after a crash, on another worker, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from gateway.store.hostlog import HostLog, LogFailed
 from gateway.store.line import Line
 from gateway.store.logfile import LINK, PENDING, STAMP, link_key, stamp_key
 from gateway.store.recent import Recent
-from gateway.store.resp import argument, pack
+from gateway.store.resp import pack
 from gateway.store.scripts import REPLAY, sha
 from gateway.store.sinks import LineError
 from gateway.wire.flow import Wait
@@ -46,6 +47,8 @@ class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     alias: str
 
 
+_plain = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII).fullmatch
+"""What `quote` leaves as it is."""
 _decode = msgspec.json.Decoder(Linked).decode
 _decode_record = msgspec.json.Decoder(LinkRecord).decode
 
@@ -67,12 +70,21 @@ def replay_command(prefix: str, stamp: Stamp, ttls: tuple[int, int], steps: int 
     )
 
 
+def _link_key(prefix: str, tenant: str, identifier: str) -> str:
+    """`Keys.link`, without the look at every letter where an id is made as providers make them."""
+    if not _plain(identifier):
+        identifier = quote(identifier, safe="")
+    if not _plain(tenant):
+        tenant = quote(tenant, safe="")
+    return f"{prefix}:link:{{{tenant}/{identifier}}}"
+
+
 def link_command(prefix: str, record: LinkRecord | tuple[str, str, Linked], ttl_ms: int) -> bytes:
     """The packed SET of a link; a link that is there is not overwritten."""
     if isinstance(record, LinkRecord):
         record = (record.tenant, record.id, Linked(record.run, record.alias))
     tenant, identifier, linked = record
-    key = f"{prefix}:link:{{{quote(tenant, safe='')}/{quote(identifier, safe='')}}}"
+    key = _link_key(prefix, tenant, identifier)
     return pack("SET", key, msgspec.json.encode(linked), "NX", "PX", ttl_ms)
 
 
@@ -139,7 +151,7 @@ class Links:
         ids = ids[:ASKED]
         if not ids:
             return None
-        asked = await self._ask(tenant, ids)
+        asked = await self._ask(tenant, ids) if self._line.up else None
         if asked is not None:
             return asked
         if not self._line.up or unsettled:
@@ -153,15 +165,13 @@ class Links:
         return None
 
     async def _ask(self, tenant: str, ids: Sequence[str]) -> Linked | None:
-        if not self._line.up:
-            return None
         waits: list[Wait[Any]] = []
-        owner = quote(tenant, safe="")
+        send = self._line.send
         for identifier in ids:
-            key = f"{self._prefix}:link:{{{owner}/{quote(identifier, safe='')}}}"
+            key = _link_key(self._prefix, tenant, identifier).encode()
             wait: Wait[Any] = Wait()
             waits.append(wait)
-            self._line.send(b"*2\r\n$3\r\nGET\r\n" + argument(key.encode()), wait)
+            send(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key), wait)
         found: Linked | None = None
         for wait, identifier in zip(waits, ids, strict=True):
             try:

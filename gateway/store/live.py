@@ -106,6 +106,8 @@ class LiveStore:
         digest = remembered_digest()
         self._journal = Journal(self._bulk, settings, runs.max_age, digest)
         self._binder = Binder(self._stamps, self._log, self._journal, both, (counters, digest))
+        self.bind: Callable[[BindRequest], Coroutine[Any, Any, Bound]] = self._binder.bind
+        """The binding of a run, made now if there is none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
         self._links = Links(self._stamps, self._log, both, counters)
         self._settler = Settler(
             (self._stamps, self._bulk_line), (self._log, self._journal, self._binder), both, counters
@@ -162,10 +164,6 @@ class LiveStore:
         self._bulk.flush()
 
     # -- binding ------------------------------------------------------------------------------------------------------
-
-    def bind(self, want: BindRequest) -> Coroutine[Any, Any, Bound]:
-        """The binding of a run, made now if there is none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""
-        return self._binder.bind(want)
 
     def linked(self, tenant: str, ids: Sequence[str]) -> Coroutine[Any, Any, Linked | None]:
         """The run that the first known of these ids belongs to (a flow)."""

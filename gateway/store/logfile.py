@@ -56,7 +56,8 @@ def _checksum(kind: int, flags: int, key: int, body: bytes) -> int:
 
 def pack_record(kind: int, flags: int, key: int, body: bytes) -> bytes:
     """One record as written; the line end only makes `less` and `grep` bearable."""
-    return HEAD.pack(MAGIC, kind, flags, len(body), _checksum(kind, flags, key, body), key) + body + b"\n"
+    check = zlib.crc32(body, (kind << 24 | flags << 16) ^ (key & 0xFFFFFFFF) ^ (key >> 32))
+    return b"%b%b\n" % (HEAD.pack(MAGIC, kind, flags, len(body), check, key), body)
 
 
 def unpack(data: bytes, segment: int, base: int, *, final: bool) -> tuple[list[Found], int, int]:

@@ -60,6 +60,27 @@ async def test_one_write_per_iteration(log: HostLog, monkeypatch: pytest.MonkeyP
     assert len(writes) == 1
 
 
+async def test_a_note_never_fails(log: HostLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store vouches for is written too, but neither a failing nor a slow disk holds its run up."""
+
+    async def noted(body: bytes) -> None:
+        await log.note(STAMP, 1, body)
+
+    await run(noted(b"x"))
+    assert await found(log, 1) == [b"x"]
+    committing = run(committed(log, 2, b"y"))
+    await asyncio.sleep(0)
+    assert run(noted(b"z")).done()
+    await committing
+
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(hostlog.os, "write", full)
+    await run(noted(b"lost"))
+    assert log._counters.log_errors == {"full": 1}
+
+
 async def test_group_commit(log: HostLog) -> None:
     """Many commits share few fsyncs, and each is found afterwards."""
     await asyncio.gather(*[run(committed(log, n + 1, b"x")) for n in range(200)])

@@ -73,6 +73,19 @@ async def test_bytes_are_bounded(tmp_path: Path) -> None:
         assert live.counters.bulk_dropped["full"] > 0
 
 
+async def test_a_server_that_is_behind_does_not_lift_the_bound(redis_server: RealRedis, tmp_path: Path) -> None:
+    """While the kernel takes no more, records wait in the queue, no more than its bound of them."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gateway.store.journal.UNSENT_LIMIT", 0)
+            live._bulk.limit_records = 100
+            for _ in range(150):
+                live.step(stamp("r"), step())
+            assert live.counters.bulk_dropped == {"full": 50}
+        await until(lambda: live.counters.bulk_sent == 200)
+
+
 async def test_unanswered_records_are_not_sent_twice(redis_server: RealRedis, tmp_path: Path) -> None:
     """A batch whose answer never came is counted as lost and not repeated: the journal holds each step at most once."""
     async with opened(redis_server.url, tmp_path) as live:

@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from gateway.core.contract.run import Source
-from gateway.store.links import Linked
+from gateway.store.links import Linked, link_command
+from gateway.store.resp import Parser
 from gateway.wire.flow import run
 from tests.store.lives import KEYS, Command, bind, opened, settled, stamp, step, until
 from tests.store.servers import RealRedis
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("name", ["call_1.a~B-9", "a/b", "ü", "a b%}", "a\n", ""])
+async def test_links_have_the_documented_key(name: str) -> None:
+    """However an id or a tenant is written, its link is under `Keys.link`."""
+    for tenant, identifier in ((name, "call_1"), ("t", name)):
+        command = link_command("trivet", (tenant, identifier, Linked("r")), 1000)
+        assert Parser().feed(command)[0][1].decode() == KEYS.link(tenant, identifier)
 
 
 async def test_another_worker_finds_the_run(redis_server: RealRedis, tmp_path: Path) -> None:
