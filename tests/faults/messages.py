@@ -37,7 +37,13 @@ def keyed_house() -> Iterator[House]:
         {"sha256": sha256(KEY.encode()).hexdigest(), "tenant": "first", "rights": ["pass-through", "provider-state"]},
         {"sha256": sha256(OTHER_KEY.encode()).hexdigest(), "tenant": "other"},
     ]
-    serve = {"head_timeout": 1, "body_timeout": 1, "idle_timeout": 1, "body_bytes": BODY_CAP, "upload_bytes": 2 * BODY_CAP}
+    serve = {
+        "head_timeout": 1,
+        "body_timeout": 1,
+        "idle_timeout": 1,
+        "body_bytes": BODY_CAP,
+        "upload_bytes": 2 * BODY_CAP,
+    }
     with (
         Provider(echo) as provider,
         running({"openai": provider.url}, auth="keys", keys=keys, unmanaged="pass", serve=serve) as gateway,
