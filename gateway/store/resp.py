@@ -1,8 +1,8 @@
 """The Redis protocol: commands packed to bytes here, replies parsed incrementally by hiredis, RESP2 and RESP3 with push messages.
 
 Rule of the file: what is not a well-formed reply raises Desync, after which the connection must be dropped; nothing of the
-same read is handed out then. The parser takes a string's length at its word, so whoever acts for one run checks that the
-reply names it (`Binder`).
+same read is handed out then. The parser takes every length at its word, as one may from one's own store, so whoever acts
+for one run checks that the reply names it (`Binder`).
 """
 
 from __future__ import annotations
