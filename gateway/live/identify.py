@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core.binding import ticket as tickets
-from gateway.core.binding.sources import valid_run_id
+from gateway.core.binding.sources import telling, valid_run_id
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Source
@@ -94,6 +94,10 @@ def name_alias(worker: Worker, life: Life) -> None:
     mapped = life.caller.aliases.get(asked, asked)
     life.alias = mapped
     life.state = pointers.alias(mapped)
+    route = life.route
+    if life.state is not None and life.state.learned and route is not None and route.provider:
+        # A name was learned from its own provider; a path that names a provider means that one's model of the name.
+        life.state = None
     if life.state is not None:
         return
     if mapped != asked:
@@ -170,9 +174,10 @@ async def _from_source(worker: Worker, life: Life, source: str) -> bool:
     if source == "state":
         return await _from_state(worker, life, envelope.state_id)
     if source == "tool_calls":
-        if not envelope.results:
+        brought = [each for each in envelope.results if telling(each)]
+        if not brought:
             return False
-        linked = await worker.store.linked(life.caller.tenant, envelope.results)
+        linked = await worker.store.linked(life.caller.tenant, brought)
         if linked is None:
             return False
         life.run, life.source = linked.run, Source.TOOL_CALL

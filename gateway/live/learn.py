@@ -50,12 +50,17 @@ class PinLearner(Learner):
         """Note that `asked` was answered by `answered`."""
         if (asked, answered) in self._busy or asked == answered:
             return
-        if len(self._store.pointers.aliases) >= NAMES_KEPT or self._notes.full():
+        if self._notes.full() or self._learned() >= NAMES_KEPT:
             return
         if classify(view.pins, view.vendors[provider], answered).pin is not PinClass.PINNED:
             return
         self._busy.add((asked, answered))
         self._notes.put_nowait((provider, asked, answered, credential))
+
+    def _learned(self) -> int:
+        """How many aliases were learned so far."""
+        states = map(self._store.pointers.alias, self._store.pointers.aliases)
+        return sum(state.learned for state in states if state is not None)
 
     async def work(self) -> None:
         """Prove and create, one name after the other, until cancelled."""

@@ -110,6 +110,7 @@ def _floating(worker: Worker, life: Life) -> None:
         or not observed.model
         or life.view.unmanaged != "learn"
         or "learn" not in life.caller.rights
+        or (life.route is not None and life.route.provider)
     ):
         return
     learner.saw(life.view, life.provider, life.asked, observed.model, life.credential)

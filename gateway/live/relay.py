@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.core.binding.sources import telling
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.dialect.routes import Operation
@@ -344,8 +345,9 @@ def _observe(worker: Worker, life: Life, observed: Observed) -> None:
 
 def link(worker: Worker, life: Life, ids: list[str]) -> None:
     """Queue the ids that the next request of this run may bring, before the client can have them."""
-    if life.stamp is not None:
-        worker.store.link(life.stamp.tenant, ids, life.stamp)
+    kept = [each for each in ids if telling(each)]
+    if life.stamp is not None and kept:
+        worker.store.link(life.stamp.tenant, kept, life.stamp)
 
 
 def note_mismatch(worker: Worker, life: Life) -> None:

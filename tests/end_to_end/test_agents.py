@@ -29,7 +29,7 @@ def provider() -> Iterator[Provider]:
     async def think(received: Received, reply: Reply) -> None:
         asked = received.json
         done = sum(message["role"] == "tool" for message in asked["messages"])
-        calls = [tool_call(f"call_{next(ids)}", "look", '{"where": "here"}')] if done < STEPS else []
+        calls = [tool_call(f"call_{next(ids):08}", "look", '{"where": "here"}')] if done < STEPS else []
         said = f"I am {asked['model']}."
         if not asked.get("stream"):
             await answer(chat_body(said, asked["model"], tool_calls=calls))(received, reply)

@@ -114,15 +114,15 @@ def test_async(gateway: Gateway, provider: Provider) -> None:
 
 def test_tools_keep_the_run(client: OpenAI, provider: Provider) -> None:
     """A tool turn without any run header: the request that brings the result belongs to the run that asked for it."""
-    provider.then(completion("", tool_calls=[tool_call("call_sdk_1", arguments='{"a": 1}')]))
+    provider.then(completion("", tool_calls=[tool_call("call_sdk00001", arguments='{"a": 1}')]))
     first = client.chat.completions.with_raw_response.create(model=ALIAS, messages=HELLO, tools=TOOLS)
     message = first.parse().choices[0].message
     assert message.tool_calls is not None
-    assert message.tool_calls[0].id == "call_sdk_1"
+    assert message.tool_calls[0].id == "call_sdk00001"
     turn: list[Any] = [
         *HELLO,
         message.model_dump(exclude_none=True),
-        {"role": "tool", "tool_call_id": "call_sdk_1", "content": "seen"},
+        {"role": "tool", "tool_call_id": "call_sdk00001", "content": "seen"},
     ]
     second = client.chat.completions.with_raw_response.create(model=ALIAS, messages=turn, tools=TOOLS)
     assert second.headers["x-trivet-run"] == first.headers["x-trivet-run"]
@@ -131,7 +131,7 @@ def test_tools_keep_the_run(client: OpenAI, provider: Provider) -> None:
 
 def test_streamed_tools_keep_the_run(client: OpenAI, provider: Provider) -> None:
     """The same when the tool call came in a stream."""
-    delta = {"tool_calls": [{"index": 0, **tool_call("call_sdk_2", arguments="")}]}
+    delta = {"tool_calls": [{"index": 0, **tool_call("call_sdk00002", arguments="")}]}
     chunk = {
         "id": "c",
         "object": "chat.completion.chunk",
@@ -142,11 +142,11 @@ def test_streamed_tools_keep_the_run(client: OpenAI, provider: Provider) -> None
     provider.then(stream([b"data: " + json.dumps(chunk).encode() + b"\n\n", *events([], MODEL)]))
     first = client.chat.completions.with_raw_response.create(model=ALIAS, messages=HELLO, tools=TOOLS, stream=True)
     calls = [c.choices[0].delta.tool_calls for c in first.parse() if c.choices and c.choices[0].delta.tool_calls]
-    assert calls[0][0].id == "call_sdk_2"
+    assert calls[0][0].id == "call_sdk00002"
     turn: list[Any] = [
         *HELLO,
-        {"role": "assistant", "tool_calls": [tool_call("call_sdk_2")]},
-        {"role": "tool", "tool_call_id": "call_sdk_2", "content": "seen"},
+        {"role": "assistant", "tool_calls": [tool_call("call_sdk00002")]},
+        {"role": "tool", "tool_call_id": "call_sdk00002", "content": "seen"},
     ]
     second = client.chat.completions.with_raw_response.create(model=ALIAS, messages=turn, tools=TOOLS)
     assert second.headers["x-trivet-run"] == first.headers["x-trivet-run"]

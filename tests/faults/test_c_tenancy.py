@@ -282,12 +282,12 @@ def test_c3_runs_of_others(watch: Watch) -> None:
 
 def test_c3_tool_calls_of_others(watch: Watch) -> None:
     """A tool-call id that another tenant was given links to nothing."""
-    call = {"id": "call_secret", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    call = {"id": "call_secret0001", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     watch.provider.then(completion("", tool_calls=[call]))
     first = watch.chat("agent-a")
     messages = [
         {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_secret", "content": "x"},
+        {"role": "tool", "tool_call_id": "call_secret0001", "content": "x"},
     ]
     foreign = watch.chat("agent-b", key=KEYS["b"], messages=messages)
     own = watch.chat("agent-a", messages=messages)

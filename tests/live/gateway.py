@@ -158,6 +158,8 @@ class LiveGateway:
         """Write a pointer as the control side does, and wait until the worker serves it."""
         self.call(self._move(after, kept))
         self.wait(lambda: self.store.pointers.alias(after.name) == after)
+        known = self.store.pointers.release
+        self.wait(lambda: not kept.blocked or getattr(known(kept.id), "blocked", ""))
 
     async def _move(self, after: AliasState, kept: Release) -> None:
         control = Store(self.settings.store)

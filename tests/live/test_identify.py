@@ -56,12 +56,12 @@ def test_a_run_id_outside_the_grammar_is_refused(gateway: LiveGateway, bad: str)
 def test_tool_results_belong_to_the_run_that_handed_out_the_call(gateway: LiveGateway, provider: Provider) -> None:
     """An agent that names no run keeps its run by the tool-call ids it brings back, streamed or not."""
     gateway.alias("gpt-4o", PINNED)
-    provider.then(completion("", tool_calls=[tool_call("call_1")]))
+    provider.then(completion("", tool_calls=[tool_call("call_first0001")]))
     first = gateway.chat("gpt-4o")
     back = [
         {"role": "user", "content": "Hello?"},
-        {"role": "assistant", "tool_calls": [tool_call("call_1")]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+        {"role": "assistant", "tool_calls": [tool_call("call_first0001")]},
+        {"role": "tool", "tool_call_id": "call_first0001", "content": "42"},
     ]
     second = gateway.chat("gpt-4o", messages=back)
     assert second.headers["x-trivet-run"] == first.headers["x-trivet-run"]
@@ -90,11 +90,11 @@ def test_a_streams_tool_calls_link_too(gateway: LiveGateway, provider: Provider)
     gateway.alias("gpt-4o", PINNED)
     chunk = (
         b'data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"tool_calls":'
-        b'[{"index":0,"id":"call_s","type":"function","function":{"name":"look","arguments":""}}]},"finish_reason":null}]}\n\n'
+        b'[{"index":0,"id":"call_streamed01","type":"function","function":{"name":"look","arguments":""}}]},"finish_reason":null}]}\n\n'
     )
     provider.then(stream([chunk, *events(["x"])]))
     first = gateway.chat("gpt-4o", stream=True)
-    second = gateway.chat("gpt-4o", messages=[{"role": "tool", "tool_call_id": "call_s", "content": "1"}])
+    second = gateway.chat("gpt-4o", messages=[{"role": "tool", "tool_call_id": "call_streamed01", "content": "1"}])
     assert second.headers["x-trivet-run"] == first.headers["x-trivet-run"]
 
 
@@ -103,13 +103,13 @@ def test_a_users_next_turn_keeps_the_run_of_the_tool_calls_in_its_history(
 ) -> None:
     """A nameless agent keeps its run and its release after an answer in words, though the pointer has moved meanwhile."""
     state = gateway.alias("gpt-4o", PINNED)
-    provider.then(completion("", tool_calls=[tool_call("call_h")]))
+    provider.then(completion("", tool_calls=[tool_call("call_history01")]))
     first = gateway.chat("gpt-4o")
     gateway.move(msgspec.structs.replace(state, version=2, lanes={"*": Lane(NEXT.id, (PINNED.id,))}), NEXT)
     history = [
         {"role": "user", "content": "Hello?"},
-        {"role": "assistant", "tool_calls": [tool_call("call_h")]},
-        {"role": "tool", "tool_call_id": "call_h", "content": "42"},
+        {"role": "assistant", "tool_calls": [tool_call("call_history01")]},
+        {"role": "tool", "tool_call_id": "call_history01", "content": "42"},
         {"role": "assistant", "content": "It is 42."},
         {"role": "user", "content": "And now?"},
     ]

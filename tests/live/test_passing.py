@@ -118,10 +118,10 @@ def test_known_operations_under_the_providers_name_are_the_same_operation(
 ) -> None:
     """`/{provider}/v1/chat/completions` binds, observes and links as the plain path does."""
     gateway.alias("gpt-4o", PINNED)
-    provider.then(completion("", tool_calls=[tool_call("call_p")]))
+    provider.then(completion("", tool_calls=[tool_call("call_passing01")]))
     body = {"model": "gpt-4o", "messages": []}
     first = gateway.request("POST", "/openai/chat/completions", body)
-    later = gateway.chat("gpt-4o", messages=[{"role": "tool", "tool_call_id": "call_p", "content": "1"}])
+    later = gateway.chat("gpt-4o", messages=[{"role": "tool", "tool_call_id": "call_passing01", "content": "1"}])
     if first.status == 200:
         assert later.headers["x-trivet-run"] == first.headers["x-trivet-run"]
 
@@ -151,10 +151,10 @@ def test_state_by_id_takes_its_right_or_ones_own_id(keyed: LiveGateway, provider
 
 def test_state_that_an_answer_to_this_tenant_made_is_its_own(keyed: LiveGateway, provider: Provider) -> None:
     """An id that is linked to a run of the tenant opens without the right."""
-    provider.then(completion("", tool_calls=[tool_call("file-own")]))
+    provider.then(completion("", tool_calls=[tool_call("file-own00001")]))
     assert keyed.chat("gpt-4o", by(PLAIN)).status == 200
-    provider.then(answer({"id": "file-own"}))
-    assert keyed.request("GET", "/v1/files/file-own", headers=by(PLAIN)).status == 200
+    provider.then(answer({"id": "file-own00001"}))
+    assert keyed.request("GET", "/v1/files/file-own00001", headers=by(PLAIN)).status == 200
 
 
 def test_an_upload_over_the_limit_is_413(redis_server, provider: Provider, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ TOOL_CALLS = "tool_calls"
 METADATA = "metadata."
 """Source prefix: a key of the body's `metadata`."""
 
+TELLING_LENGTH = 8
+LAST_WORD = re.compile(r"[^A-Za-z0-9]+")
 HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 TAKEN = frozenset(
@@ -47,6 +49,15 @@ TAKEN = frozenset(
 def valid_run_id(text: str) -> bool:
     """Whether the text may name a run: 1 to 128 of ASCII letters, digits and `._:@-`."""
     return RUN_ID.fullmatch(text) is not None
+
+
+def telling(identifier: str) -> bool:
+    """Whether a tool-call id can be of one call only: its last run of letters and digits has at least TELLING_LENGTH.
+
+    OpenAI's have 24, Mistral's 9. Some servers count instead (`call_0`, `functions.search:0`): those ids come again in every
+    run, and a link made of one would tie strangers together.
+    """
+    return len(LAST_WORD.split(identifier)[-1]) >= TELLING_LENGTH
 
 
 def bad_source(text: str) -> str:

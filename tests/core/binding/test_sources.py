@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.binding.sources import bad_source, valid_run_id
+from gateway.core.binding.sources import bad_source, telling, valid_run_id
 from gateway.settings.model import RunSettings
 
 
@@ -64,3 +64,21 @@ def test_sources_that_may_not(text: str, words: str) -> None:
     """A credential header, a header with another meaning and what is no header at all are refused with the reason."""
     assert words in bad_source(text)
     assert repr(text) in bad_source(text)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "says"),
+    [
+        ("call_9pw1qnYScqvGrCH58HWCvFH6", True),
+        ("D681PevKs", True),
+        ("toolu_01A09q90qw90lq917835lq9", True),
+        ("chatcmpl-tool-1f0c7d2ab8f94a51", True),
+        ("call_0", False),
+        ("functions.get_weather:0", False),
+        ("get_weather", False),
+        ("", False),
+    ],
+)
+def test_ids_that_count_are_no_links(identifier: str, says: bool) -> None:
+    """Only an id that no other run will hand out ties a request to a run."""
+    assert telling(identifier) is says
