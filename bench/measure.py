@@ -62,6 +62,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         while time.monotonic() < deadline:
             process.poll()
             if not group_alive(process.pid):
+                process.wait()
                 return
             time.sleep(0.05)
 

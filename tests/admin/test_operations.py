@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -12,7 +13,11 @@ from typing import Any
 import pytest
 
 from gateway.admin.operations import OPERATIONS
-from gateway.settings.model import ADMIN_RIGHTS
+from gateway.core.contract.artifact import canonical_prompt, digest
+from gateway.core.contract.release import Leg, Mode, Release, Triple, release_id
+from gateway.settings.model import ADMIN_RIGHTS, StoreSettings
+from gateway.store import releases
+from gateway.store.client import Store
 from tests.gateway_process import Gateway, running
 
 NAMES = {"reader": ("read",), "author": ("read", "content", "release"), "oncall": ("rollback",), "lead": ADMIN_RIGHTS}
@@ -46,20 +51,24 @@ def ask(gateway: Gateway, name: str, method: str, path: str, body: dict[str, Any
             return error.code, json.loads(error.read())
 
 
+async def stored(gateway: Gateway, text: str) -> str:
+    """A release with a prompt, put into the store as a gateway that serves prompts would; its id."""
+    data = canonical_prompt(text)
+    triple = Triple("openai/gpt-4o-2024-11-20", prompt=Leg(Mode.SERVE, digest(data)))
+    async with Store(StoreSettings(redis="embedded", data_dir=str(gateway.data_dir))) as store:
+        await releases.put(store, Release(release_id(triple), triple), {digest(data): data})
+    return release_id(triple)
+
+
 def test_texts_need_the_right_content(gateway: Gateway) -> None:
     """A prompt's text is for tokens with `content`; its digest is for every reader."""
-    body = {"model": "openai/gpt-4o-2024-11-20", "prompt": {"content": "You are a parrot.", "mode": "serve"}}
-    status, made = ask(gateway, "author", "POST", "/releases", body)
-    assert status == 200, made
-    full = ask(gateway, "author", "GET", f"/releases/{made['id']}")[1]
-    lean = ask(gateway, "reader", "GET", f"/releases/{made['id']}")[1]
+    one, other = asyncio.run(stored(gateway, "You are a parrot.")), asyncio.run(stored(gateway, "You are an owl."))
+    full = ask(gateway, "author", "GET", f"/releases/{one}")[1]
+    lean = ask(gateway, "reader", "GET", f"/releases/{one}")[1]
     assert full["prompt"]["text"] == "You are a parrot."
     assert lean["prompt"]["text"] is None
     assert lean["prompt"]["digest"] == full["prompt"]["digest"]
-    other = ask(
-        gateway, "author", "POST", "/releases", {**body, "prompt": {"content": "You are an owl.", "mode": "serve"}}
-    )[1]
-    path = f"/releases/{made['id']}/diff?to={other['id']}"
+    path = f"/releases/{one}/diff?to={other}"
     assert "parrot" in json.dumps(ask(gateway, "author", "GET", path)[1])
     assert "parrot" not in json.dumps(ask(gateway, "reader", "GET", path)[1])
 

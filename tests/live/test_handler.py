@@ -35,7 +35,7 @@ def test_an_error_nobody_expected_is_a_500_in_shape_and_its_text_stays_inside(
     assert (got.status, got.json["error"]["code"]) == (500, "internal_error")
     assert gateway.counted["handler_errors_total"] == 1
     assert gateway.logged[0][1]["error"] == "ZeroDivisionError"
-    assert gateway.worker.meters.in_flight.n == 0
+    gateway.wait(lambda: gateway.worker.meters.in_flight.n == 0)
     monkeypatch.undo()
     assert gateway.chat("gpt-4o").status == 200
 
