@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -48,7 +49,8 @@ def rollback(
     """
     from gateway.admin.asks import Rollback  # noqa: PLC0415
 
-    if local and (stop_runs or reach.admin):
+    # An admin URL may stand in the environment for good; in an outage it must not be in the way of --local.
+    if local and (stop_runs or reach.admin not in ("", os.environ.get("TRIVET_ADMIN_URL", ""))):
         raise Failed(Exit.USAGE, "--local works on this host's file alone: not with --stop-runs or --admin")
     ask = Rollback(alias=alias, reason=reason, lane=lane, to=to, stop_runs=stop_runs)
     with show.working("waiting for the workers"):

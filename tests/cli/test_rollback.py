@@ -97,7 +97,10 @@ def test_local_with_the_store_dead(promoted: Gateway) -> None:
     assert "without --local" in promoted.cli("rollback", "support", "--local", "--reason", "x", status=1).stderr
     promoted.kill("store", signal.SIGSTOP)
     try:
-        done = promoted.cli("rollback", "support", "--local", "--reason", "store is down")
+        # An operator's shell may name the admin port for good; that must not be in the way.
+        done = promoted.cli(
+            "rollback", "support", "--local", "--reason", "store is down", TRIVET_ADMIN_URL=promoted.admin
+        )
         assert "this host" in done.stdout
         until = time.monotonic() + 3
         while model(promoted, f"fresh-{time.monotonic()}") != MODEL:
@@ -113,3 +116,4 @@ def test_local_with_the_store_dead(promoted: Gateway) -> None:
 def test_local_excludes_the_rest(promoted: Gateway) -> None:
     """--local is this host's file alone."""
     promoted.cli("rollback", "support", "--local", "--stop-runs", "--reason", "x", status=2)
+    promoted.cli("rollback", "support", "--local", "--admin", promoted.admin, "--reason", "x", status=2)
