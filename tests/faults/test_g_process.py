@@ -68,8 +68,13 @@ def resumed(gateway: Gateway, runs: dict[str, str]) -> list[str]:
 # --- G1 ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(170)
-@pytest.mark.parametrize("kills", [30, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(5400)])])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(30, marks=pytest.mark.timeout(170)),
+        pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(5400)]),
+    ],
+)
 def test_g1_kill_9_at_random_points(provider: Provider, kills: int) -> None:
     """Workers, supervisor and store killed at random points under load: every run whose provider saw a byte has its stamp."""
     chance = random.Random(kills)
