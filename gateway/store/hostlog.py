@@ -146,10 +146,13 @@ class HostLog:
         return wait
 
     def note(self, kind: int, key: int, body: bytes) -> Wait[None]:
-        """As append, for what somebody else vouches for: a failure is only counted, and a slow disk is not waited for."""
+        """As append, for what the store vouches for: a failure is only counted, and a disk that proved slow is not waited for.
+
+        A commit that is under way is waited for (at most COMMIT_SECONDS): what goes upstream is in the kernel's hands first.
+        """
         wait = _Noted()
         self._append(pack_record(kind, 0, key, body), len(body), wait)
-        if self._committing is not None:
+        if self._slow:
             wait.done(None)
         return wait
 
@@ -225,7 +228,7 @@ class HostLog:
         """The disk does not answer in time: nobody waits for it, now or until it has answered."""
         self._slow = True
         self._counters.log_error("slow")
-        for wait in [*(self._committing or ()), *(self._waits if self._sync else ())]:
+        for wait in [*(self._committing or ()), *self._waits]:
             wait.fail(LogFailed("slow"))
 
     def _finish(self, waits: list[Wait[None]], count: int, error: BaseException | None) -> None:

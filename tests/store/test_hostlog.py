@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -70,15 +71,31 @@ async def test_a_note_never_fails(log: HostLog, monkeypatch: pytest.MonkeyPatch)
     assert await found(log, 1) == [b"x"]
     committing = run(committed(log, 2, b"y"))
     await asyncio.sleep(0)
-    assert run(noted(b"z")).done()
+    behind = run(noted(b"z"))
+    assert not behind.done()
     await committing
+    await behind
+    assert await found(log, 1) == [b"x", b"z"]
+
+    slow = threading.Event()
+    monkeypatch.setattr(hostlog, "COMMIT_SECONDS", 0.05)
+    monkeypatch.setattr(hostlog.os, "fsync", lambda _fd: slow.wait(5))
+    late = run(committed(log, 2, b"late"))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(run(noted(b"during")), 1)
+    await asyncio.wait_for(run(noted(b"after")), 1)
+    slow.set()
+    with pytest.raises(LogFailed):
+        await late
+    await asyncio.sleep(0.1)
+    assert await found(log, 1) == [b"x", b"z", b"during", b"after"]
 
     def full(_fd: int, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(hostlog.os, "write", full)
     await run(noted(b"lost"))
-    assert log._counters.log_errors == {"full": 1}
+    assert log._counters.log_errors == {"slow": 1, "full": 1}
 
 
 async def test_group_commit(log: HostLog) -> None:
@@ -155,7 +172,7 @@ async def test_g3_disk_full_is_an_error_at_once(log: HostLog, monkeypatch: pytes
         assert failed.value.kind == "full"
     await run(committed(log, 1, b"y"))
     assert await found(log, 1) == [b"y"]
-    assert log._counters.log_errors == {"full": 1}
+    assert log._counters.log_errors == {"slow": 1, "full": 1}
 
 
 async def test_g3_short_write_leaves_a_torn_record_that_is_skipped(
