@@ -32,6 +32,9 @@ LARGE_BYTES, MAX_COLONS = 4 << 20, 1_000_000
 MAX_SUSPECTS = 100_000
 """Places that look like a number with a large exponent; each costs about a microsecond. A book in hex has fewer."""
 
+VIEW_BYTES = 8192
+"""Bodies longer than this are joined from views."""
+
 T = TypeVar("T")
 
 _GUARDED = sys.version_info < (3, 12)
@@ -43,7 +46,7 @@ _member = re.compile(rb'[ \t\n\r]*[,{][ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n
 _close = re.compile(rb"[ \t\n\r]*\}").match
 
 _SHAPE = bytes(ord("0") if c in b"0123456789.+" else ord("e") if c in b"eE" else ord("x") for c in range(256))
-_LONG = b"0" * 200
+_EXPONENT, _LONG = b"0e000", b"0" * 200
 """Either an exponent has three digits or the digits before it are more than 200: else a number is below 1e308."""
 _BEFORE = frozenset(b":,[ \t\r\n-")
 _AFTER = frozenset(b",]} \t\r\n")
@@ -141,7 +144,9 @@ def splice(members: Members, edits: Mapping[str, bytes | None]) -> bytes:
         ((name, value),) = edits.items()
         span = spans.get(name)
         if value is not None and span is not None:
-            return b"".join((body[: span[0]], value, body[span[1] :]))
+            # Through views every byte is copied once; to make them costs as much as to copy a short body twice.
+            view = memoryview(body) if len(body) > VIEW_BYTES else body
+            return b"".join((view[: span[0]], value, view[span[1] :]))
     if not spans:
         added = [_pair(name, value) for name, value in edits.items() if value is not None]
         return b"".join((body[: members.close], b",".join(added), body[members.close :]))
@@ -218,9 +223,12 @@ def _finite(body: bytes) -> None:
     `body` is valid JSON. Runs on the shape of the bytes: a search for an exponent of three digits or a very long run.
     """
     shape = body.translate(_SHAPE)
+    # Backwards, because that search stops less often and takes half the time on prose. Ordinary bodies end here.
+    if shape.rfind(_EXPONENT) < 0 and _LONG not in shape:
+        return
     suspects: list[int] = []
     seen = 0
-    for needle in (b"0e000", _LONG):
+    for needle in (_EXPONENT, _LONG):
         position = 0
         while (hit := shape.find(needle, position)) >= 0:
             seen += 1

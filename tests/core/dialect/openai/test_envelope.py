@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.core.contract.fault import Fault
 from gateway.core.dialect.openai import envelope as module
@@ -75,6 +77,7 @@ def test_ids_in_texts_are_no_results() -> None:
 def test_without_tool_results_messages_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A raw scan tells that there are none, before anything is parsed."""
     monkeypatch.setattr(ChatEnvelope, "_items", lambda _self: pytest.fail("messages were cut"))
+    assert chat(messages=[{"role": "user", "content": 'of "tool_call_id" only talk ' + "x" * 5000}]).results == ()
     assert chat(messages=[{"role": "user", "content": 'of "tool_call_id" only talk'}]).results == ()
 
 
@@ -146,3 +149,88 @@ def test_refusals() -> None:
                 read(operation, body)
             assert caught.value.code == code
     assert read(None, b'{"model":[]}').model is None
+
+
+texts = st.sampled_from(
+    [
+        "x",
+        '"tool_call_id"',
+        '"tool_call_id',
+        "{",
+        '{"',
+        "},{",
+        '},{"',
+        '{"role":"tool","tool_call_id":"no"},',
+        "]",
+        "\\",
+        "ä",
+    ]
+)
+parts = st.lists(
+    st.dictionaries(st.sampled_from(["type", "tool_call_id", "text", "role"]), texts, max_size=3)
+    | st.lists(texts, max_size=2),
+    max_size=3,
+)
+lines = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.sampled_from(["system", "developer", "user", "assistant", "tool", "tool", 5, None]),
+        "tool_call_id": st.sampled_from([f"call_{n}" for n in range(20)] + ["", 5]),
+        "content": texts | st.tuples(texts, texts).map("".join) | parts,
+        "{": texts,
+    },
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        lines.flatmap(lambda line: st.permutations(list(line.items())).map(dict)) | texts | st.none(), max_size=24
+    ),
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :")]),
+    st.sampled_from([None, 1]),
+)
+def test_long_messages_are_read_like_short_ones(
+    messages: list[Any], separators: tuple[str, str], indent: int | None
+) -> None:
+    """Reading only the first and last messages finds what cutting all apart finds, whatever texts look like messages."""
+    body = json.dumps({"messages": messages, "user": "u"}, separators=separators, indent=indent, ensure_ascii=False)
+    found = []
+    for short in (1 << 30, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "SHORT_BYTES", short)
+            envelope = read(Operation.CHAT, body.encode())
+            found.append((envelope.results, envelope.system(), envelope.opening()))
+    assert found[0] == found[1]
+
+
+def test_long_histories_are_not_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a history as SDKs write it, prompt and newest ids are found without an object for every message."""
+    monkeypatch.setattr(ChatEnvelope, "_items", lambda _self: pytest.fail("messages were cut"))
+    text = 'x "quoted" {"a": [1]} ' * 20
+    messages: list[dict[str, Any]] = [{"role": "system", "content": [{"type": "text", "text": text}] * 3}]
+    messages.append({"role": "user", "content": text})
+    for number in range(40):
+        messages.append({"role": "tool", "content": [{"type": "text", "text": text}], "tool_call_id": f"call_{number}"})
+        messages.append({"role": "user", "content": text})
+    envelope = chat(messages=messages)
+    assert envelope.results == tuple(f"call_{n}" for n in range(39, 39 - module.LINKING, -1))
+    assert json.loads(envelope.system()) == messages[:1]
+    assert json.loads(envelope.opening()) == messages[:2]
+
+
+def test_deep_long_messages_are_read() -> None:
+    """Where the short way runs into the interpreter's limit, the long one goes."""
+    deep = b"[" * 1020 + b"]" * 1020
+    pad = b'{"role":"user","content":"%b"}' % (b"x" * 5000)
+    body = b'{"messages":[{"role":"system","x":%b},%b,{"role":"tool","x":%b,"tool_call_id":"c"}]}' % (deep, pad, deep)
+    envelope = read(Operation.CHAT, body)
+    assert envelope.results == ("c",)
+    assert envelope.opening().endswith(pad + b"]")
+
+
+def test_tools_as_sent_are_found_whatever_stands_around_them() -> None:
+    """White space inside an empty array does not make it hold anything; an array of anything does."""
+    for tools, some in ((b"[ \n]", False), (b"[ {}]", True), (b"[1]", True), (b"[]", False), (b'"[1]"', False)):
+        envelope = read(Operation.CHAT, b'{"tools":%b,"functions":[]}' % tools)
+        assert (envelope.has_tools, envelope.toolset()) == (some, tools if some else b"")
