@@ -172,7 +172,7 @@ async def test_g3_disk_full_is_an_error_at_once(log: HostLog, monkeypatch: pytes
         assert failed.value.kind == "full"
     await run(committed(log, 1, b"y"))
     assert await found(log, 1) == [b"y"]
-    assert log._counters.log_errors == {"slow": 1, "full": 1}
+    assert log._counters.log_errors == {"full": 1}
 
 
 async def test_g3_short_write_leaves_a_torn_record_that_is_skipped(
