@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import sys
+from codecs import utf_8_decode
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -34,6 +35,8 @@ MAX_SUSPECTS = 100_000
 
 VIEW_BYTES = 8192
 """Bodies longer than this are joined from views."""
+PIECE_BYTES = 16384
+"""So much text is decoded at a time to prove that it is UTF-8."""
 
 T = TypeVar("T")
 
@@ -188,7 +191,7 @@ def unbounded(decode: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.R
 def _grammar(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         if not body.isascii():
-            str(body, "utf-8")
+            _utf8(body)
         if not _GUARDED and body.count(b"[") + body.count(b"{") > MAX_DEPTH:
             _referee(body)
         try:
@@ -202,6 +205,21 @@ def _grammar(body: bytes) -> dict[str, msgspec.Raw]:
         raise _invalid("The request body is not valid JSON in UTF-8.") from None
     _finite(body)
     return raws
+
+
+def _utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError for bytes that are no UTF-8.
+
+    In pieces: decoded whole, a single emoji would make the text four times as large as the body.
+    """
+    if len(body) <= PIECE_BYTES:
+        str(body, "utf-8")
+        return
+    view, size, position = memoryview(body), len(body), 0
+    while position < size:
+        end = position + PIECE_BYTES
+        # A character that the piece's end cuts is left to the next piece.
+        position += utf_8_decode(view[position:end], "strict", end >= size)[1]
 
 
 def _referee(body: bytes) -> None:

@@ -118,6 +118,21 @@ def test_valid_bodies_pass_as_they_are(case: str) -> None:
     assert splice(members, {}) == body
 
 
+@pytest.mark.parametrize("character", ["é", "中", "😀"])
+def test_long_text_is_checked_as_a_whole(character: str) -> None:
+    """A character may stand across the edge of two pieces, and one that is broken there, or at the end, is found."""
+    raw = character.encode()
+    for shift in range(5):
+        head = b'{"a":"' + b"x" * (module.PIECE_BYTES - 10 + shift)
+        tail = b"y" * module.PIECE_BYTES + b'"}'
+        body = head + raw * 3 + tail + b" " * (module.PIECE_BYTES // 2)
+        assert splice(scan(body), {}) == body
+        for bad in (head + raw * 2 + raw[:-1] + tail, head + raw + raw[1:] + tail, head + b'":1}' + raw[:-1]):
+            with pytest.raises(Fault) as caught:
+                scan(bad)
+            assert caught.value.code == "invalid_json"
+
+
 def nested(levels: int, opener: bytes = b"[", closer: bytes = b"]") -> bytes:
     """An object whose deepest value is on this level."""
     return (
