@@ -197,23 +197,33 @@ async def _events(worker: Worker, life: Life, out: Outgoing) -> None:
     if not out.ready:
         incoming.flush()
     beat = _beat(worker, life)
+    split, observe, send, calls = splitter.feed, decoder.feed, incoming.send, observed.tool_calls
     linked = 0
-    try:
-        while data := await out.chunk():
-            events = splitter.feed(data)
-            if not events:
-                continue
-            decoder.feed(events)
-            if len(observed.tool_calls) > linked:
-                link(worker, life, observed.tool_calls[linked:])
-                linked = len(observed.tool_calls)
-            incoming.send(events)
-            if observed.error:
-                break
+
+    def take(data: bytes) -> bool:
+        """Relay the events that are whole now. False when the provider said that it failed, or the client is slow."""
+        nonlocal linked
+        events = split(data)
+        if not events:
+            return True
+        observe(events)
+        if len(calls) > linked:
+            link(worker, life, calls[linked:])
+            linked = len(calls)
+        send(events)
+        if observed.error or incoming.congested:
             if beat is not None:
                 beat.rest()
-            if incoming.congested:
-                await incoming.drained()
+            return False
+        if beat is not None:
+            beat.wait(worker.clock())
+        return True
+
+    try:
+        while not await out.pump(take):
+            if observed.error:
+                break
+            await incoming.drained()
             if beat is not None:
                 beat.wait(worker.clock())
     except (UpstreamLost, UpstreamBroken, DeadlineExceeded, EventTooLarge) as error:

@@ -16,6 +16,11 @@ MAX_TRAILERS = 8 * 1024
 """Trailer section, with all line ends."""
 MAX_TRAILER_FIELDS = 32
 
+SIZE_LINES = tuple(b"%x\r\n" % size for size in range(1024))
+"""Ready size lines of small chunks."""
+_WHOLE = {len(line) + size + 2: line for size, line in enumerate(SIZE_LINES) if size}
+"""The size line that a read of so many bytes begins with when it is one whole small chunk."""
+
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}").fullmatch
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _SIZE_WITH_EXTENSIONS = re.compile(
@@ -42,12 +47,13 @@ class ChunkDecoder:
     """Takes the bytes of a connection, gives back those of the body. `ended` once the last chunk and trailers are read;
     `rest` then holds the bytes that came after them."""
 
-    __slots__ = ("_extensions", "_fields", "_need", "_partial", "_trailers", "ended", "rest")
+    __slots__ = ("_between", "_extensions", "_fields", "_need", "_partial", "_trailers", "ended", "rest")
 
     def __init__(self) -> None:
         self.ended = False
         self.rest = b""
         self._need = 0  # bytes still to come of the chunk at hand, its CRLF included; 0: a size line comes next
+        self._between = True  # a size line comes next, and nothing of it is held
         self._partial = b""  # the beginning of a line, or of a chunk's closing CRLF
         self._extensions = 0
         self._trailers = -1  # bytes of the trailer section so far; -1: not there yet
@@ -56,18 +62,17 @@ class ChunkDecoder:
     def feed(self, data: bytes) -> bytes:
         """The body bytes in `data`, b"" when there are none. Not to be called after `ended`. Raises ChunkError."""
         end = len(data)
+        if self._between:
+            # Most often a read is one whole chunk: an event of a stream.
+            line = _WHOLE.get(end)
+            if line is not None and data.startswith(line) and data.endswith(b"\r\n"):
+                return data[len(line) : -2]
+            self._between = False
         need = self._need
         if self._partial:
             data = self._partial + data
             self._partial = b""
             end = len(data)
-        elif not need and self._trailers < 0:
-            # Most often a read is one whole chunk: an event of a stream.
-            line_end = data.find(b"\r\n", 0, 18)
-            if line_end > 0 and data.endswith(b"\r\n"):
-                line = data[:line_end]
-                if _SIZE(line) is not None and int(line, 16) == end - line_end - 4 > 0:
-                    return data[line_end + 2 : end - 2]
         if self._trailers >= 0:
             self._read_trailers(data, 0)
             return b""
@@ -101,6 +106,7 @@ class ChunkDecoder:
             need = self._take_part(data, position, need, pieces)
             break
         self._need = need
+        self._between = not need and not self._partial and self._trailers < 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_part(self, data: bytes, position: int, need: int, pieces: list[bytes]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gateway.wire.chunks import ChunkDecoder, ChunkError
+from gateway.wire.chunks import SIZE_LINES, ChunkDecoder, ChunkError
 from gateway.wire.deadlines import NEVER
 from gateway.wire.errors import BadMessage, ClientGone, WireError
 from gateway.wire.flow import Flow, Wait
@@ -30,6 +30,7 @@ SLOWEST = 1024
 STATUS_LINES = {int(s): b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode("ascii")) for s in HTTPStatus}
 """Ready status lines; others get an empty phrase, as the grammar allows."""
 
+_SMALL = len(SIZE_LINES)
 _CHUNKED = -1
 _TO_THE_END = -2
 
@@ -274,6 +275,11 @@ class Incoming(RequestHead):
     def send(self, data: bytes) -> None:
         """Hand body bytes to the transport. Never blocks: await `drained` between pieces of a long body."""
         size = len(data)
+        if self._left == _CHUNKED and 0 < size < _SMALL and not (self._head or self.finished or self.gone):
+            # Most often: an event in the midst of a stream.
+            self.sent += size
+            self._transport.write(SIZE_LINES[size] + data + b"\r\n")
+            return
         if not size or self._bodiless or self.finished or self.gone:
             return
         left = self._left

@@ -7,6 +7,7 @@ whole; everything else closes it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway.wire.chunks import ChunkError
@@ -260,6 +261,9 @@ class Line(asyncio.Protocol):
             self._finish(out, follows=follows)
         elif not data:
             return
+        elif out._sink is not None:
+            self._hand(out, out._sink, data)
+            return
         else:
             self.due = out._total
         wait = out._wait
@@ -269,6 +273,27 @@ class Line(asyncio.Protocol):
         elif data and out.take(data) and not self._reading_paused and not out.whole:
             self._reading_paused = True
             self._transport.pause_reading()
+
+    def _hand(self, out: Outgoing, sink: Callable[[bytes], bool], data: bytes) -> None:
+        """Give the reader a piece without resuming its flow, unless it wants to stop or failed."""
+        try:
+            if sink(data):
+                gap, total = out._gap, out._total
+                due = self.loop.time() + gap if gap else total
+                self.due = min(total, due)
+                return
+        except Exception as error:  # noqa: BLE001 - it is the flow's to handle
+            failed: Exception | None = error
+        else:
+            failed = None
+        self.due = out._total
+        wait = out._wait
+        out._sink = out._wait = None
+        if wait is not None:
+            if failed is None:
+                wait.done(b"")
+            else:
+                wait.fail(failed)
 
     def _finish(self, out: Outgoing, *, follows: bool) -> None:
         """The answer is whole: the connection goes back to the pool, or closes."""

@@ -6,6 +6,7 @@ bound, above which reading pauses, so a slow client throttles its provider.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Outgoing(ReplyHead):
         "_line",
         "_method",
         "_parts",
+        "_sink",
         "_size",
         "_total",
         "_wait",
@@ -66,6 +68,7 @@ class Outgoing(ReplyHead):
         self._parts: list[bytes] = []
         self._size = 0
         self._wait: Wait[bytes] | None = None
+        self._sink: Callable[[bytes], bool] | None = None
         self._error: WireError | None = None
 
     async def chunk(self) -> bytes:
@@ -103,6 +106,24 @@ class Outgoing(ReplyHead):
         except BaseException:
             self.abort()
             raise
+
+    async def pump(self, sink: Callable[[bytes], bool]) -> bool:
+        """Hand what comes to `sink`, straight from the connection's callback: a stream of small pieces then resumes no
+        flow for each. True at the whole end; False when `sink` returned False, and what comes next is kept for another
+        call. Each wait for a piece has its own deadline, as with `chunk`.
+
+        Raises as `chunk`, and what `sink` raises. `sink` must not interrupt the flow that waits here.
+        """
+        while True:
+            self._sink = sink
+            try:
+                data = await self.chunk()
+            finally:
+                self._sink = None
+            if not data:
+                return self.whole
+            if not sink(data):
+                return False
 
     @property
     def ready(self) -> bool:

@@ -93,3 +93,13 @@ def test_a6_extensions_are_bounded_together() -> None:
 def test_quoted_extensions_are_dropped() -> None:
     """Extensions of the full grammar are read over."""
     assert decode(b'5;a;b=c;d="e;\\"f"\r\nhello\r\n0;last\r\n\r\n') == (b"hello", True, b"")
+
+
+@pytest.mark.parametrize("size", [*range(1, 40), 254, 255, 256, 257, 1022, 1023, 1024, 4095, 4096])
+def test_one_whole_chunk_a_read(size: int) -> None:
+    """A read that is one chunk gives its body, whatever its size and spelling; one of another size is not taken for it."""
+    body = b"x" * size
+    for spelling in (b"%x", b"%X", b"0%x"):
+        assert decode(*[spelling % size + b"\r\n" + body + b"\r\n"] * 2, b"0\r\n\r\n") == (body * 2, True, b"")
+    with pytest.raises(ChunkError):
+        decode(b"%x\r\n%b\r\n" % (size, body + b"x"))
