@@ -41,7 +41,12 @@ PIECE_BYTES = 16384
 T = TypeVar("T")
 
 _GUARDED = sys.version_info < (3, 12)
-"""CPython 3.11 counts C recursion against a limit below MAX_DEPTH; later ones allow more, so the brackets are counted."""
+"""CPython 3.11 counts C recursion against a limit below MAX_DEPTH; later ones allow more, so the brackets are looked at."""
+
+SHALLOW = 64
+"""Levels that are proven cheaply; a body of many brackets that is nested deeper is read by the referee."""
+_strings = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"').sub
+_NOT_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
@@ -192,13 +197,13 @@ def _grammar(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         if not body.isascii():
             _utf8(body)
-        if not _GUARDED and body.count(b"[") + body.count(b"{") > MAX_DEPTH:
-            _referee(body)
         try:
             raws = _decode(body)
         except RecursionError:
             _referee(body)
             raws = unbounded(_decode, body)
+        if not _GUARDED and body.count(b"[") + body.count(b"{") > MAX_DEPTH and not _shallow(body):
+            _referee(body)
     except msgspec.ValidationError:
         raise _invalid("The request body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -220,6 +225,16 @@ def _utf8(body: bytes) -> None:
         end = position + PIECE_BYTES
         # A character that the piece's end cuts is left to the next piece.
         position += utf_8_decode(view[position:end], "strict", end >= size)[1]
+
+
+def _shallow(body: bytes) -> bool:
+    """Whether a valid body is nested within SHALLOW levels: brackets outside strings vanish pair by pair, innermost first."""
+    left = _strings(b"", body).translate(None, _NOT_BRACKETS)
+    for _ in range(SHALLOW):
+        if not left:
+            return True
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    return not left
 
 
 def _referee(body: bytes) -> None:

@@ -178,9 +178,9 @@ def test_an_error_that_cannot_be_read_is_one() -> None:
 
 
 def test_deep_answers_do_not_raise() -> None:
-    """An answer nested beyond what the decoder follows is passed over."""
+    """An answer nested beyond what the decoder follows is passed over; how deep that is differs between interpreters."""
     deep = b'{"model":"m","error":' + b"[" * 5000 + b"]" * 5000 + b"}"
-    assert body([deep]).model == ""
+    assert body([deep]).model in {"", "m"}
     stream([b"data: " + deep + b"\n\n"])
 
 
