@@ -97,8 +97,16 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
-    """Send pieces, then read until the server closes."""
+    """Send pieces, and read until the server closes. It is read all along: a reset throws away what was not read before it."""
     reader, writer = await connect(port)
+    got = bytearray()
+
+    async def collect() -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1 << 20):
+                got.extend(piece)
+
+    collecting = asyncio.create_task(collect())
     try:
         with contextlib.suppress(OSError, RuntimeError):
             for number, piece in enumerate(pieces):
@@ -108,12 +116,10 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0) -> bytes:
                     break
                 writer.write(piece)
                 await writer.drain()
-        got = b""
-        with contextlib.suppress(ConnectionError):
-            while piece := await asyncio.wait_for(reader.read(1 << 20), 10):
-                got += piece
-        return got
+        await asyncio.wait_for(collecting, 10)
+        return bytes(got)
     finally:
+        collecting.cancel()
         await closed(writer)
 
 
