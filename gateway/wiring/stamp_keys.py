@@ -6,6 +6,7 @@ out when its tickets have run out (`runs.max_age`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from hashlib import sha256
@@ -33,19 +34,23 @@ def stamp_keys(settings: Settings) -> tuple[bytes, ...]:
 
 
 def _own(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        text = path.read_text(encoding="ascii").strip()
-        if len(text) != 64:
-            raise NoStampKey(
-                f"{path} is not a key of this gateway. Restore it; or remove it, and tickets that are out stop working."
-            ) from None
-        return bytes.fromhex(text)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        text = secrets.token_hex(32)
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """The key in a file, made there whole or not at all: workers that start together make one key and never see half of it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f"{FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(32) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)  # the first to come wins
+        finally:
+            draft.unlink()
+    text = path.read_text(encoding="ascii").strip()
+    if len(text) != 64:
+        raise NoStampKey(
+            f"{path} is not a key of this gateway. Restore it; or remove it, and tickets that are out stop working."
+        )
     return bytes.fromhex(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,23 @@ def test_embedded_store_makes_one_key_for_ever(tmp_path: Path) -> None:
     assert stamp_keys(settings) == first
     assert len(first[0]) == 32
     assert (tmp_path / "d" / "stamp.key").stat().st_mode & 0o077 == 0
+
+
+def test_workers_that_start_together_make_one_key(tmp_path: Path) -> None:
+    """Whoever comes first makes the key; nobody sees half of it, and nothing else is left behind."""
+    for number in range(30):
+        folder = tmp_path / str(number)
+        settings = Settings(store=StoreSettings(data_dir=str(folder)))
+        start = threading.Barrier(8)
+
+        def key(settings: Settings = settings, start: threading.Barrier = start) -> bytes:
+            start.wait()
+            return stamp_keys(settings)[0]
+
+        with ThreadPoolExecutor(8) as workers:
+            keys = {made.result() for made in [workers.submit(key) for _ in range(8)]}
+        assert len(keys) == 1
+        assert [path.name for path in folder.iterdir()] == ["stamp.key"]
 
 
 def test_configured_keys_keep_their_order() -> None:
