@@ -13,7 +13,6 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Source
 from gateway.core.dialect.registry import DIALECTS
-from gateway.core.dialect.routes import Operation, RouteKind
 from gateway.live.unmanaged import class_of, provider_of
 
 if TYPE_CHECKING:
@@ -224,9 +223,3 @@ def choose_dialect(life: Life) -> None:
     route = life.route
     assert route is not None
     life.dialect = DIALECTS.get(route.dialect) or DIALECTS["openai"]
-
-
-def generates(life: Life) -> bool:
-    """Whether the route is one that binds a run."""
-    route = life.route
-    return route is not None and route.kind is RouteKind.DIALECT and route.operation is not Operation.MODELS

@@ -137,16 +137,7 @@ async def create(store: Store, state: AliasState, entry: HistoryEntry) -> bool:
         *record,
         *_flat(alias_fields(stored)),
     ]
-    keys = [store.keys.alias(state.name), store.keys.history(state.name)]
-    for attempt in range(ATTEMPTS):
-        try:
-            word, *_ = await store.script(CREATE_ALIAS, sha(CREATE_ALIAS), keys, arguments)
-        except Fault as fault:
-            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
-                raise
-            continue
-        return bool(word == b"ok") or (attempt > 0 and await _applied(store, state.name, entry.operation))
-    raise AssertionError("unreachable")
+    return await _written(store, CREATE_ALIAS, state.name, arguments, entry.operation)
 
 
 async def lift(store: Store, before: AliasState | None, after: AliasState, entry: HistoryEntry) -> bool:
@@ -164,16 +155,7 @@ async def lift(store: Store, before: AliasState | None, after: AliasState, entry
         *record,
         *_flat(alias_fields(after)),
     ]
-    keys = [store.keys.alias(after.name), store.keys.history(after.name)]
-    for attempt in range(ATTEMPTS):
-        try:
-            word, *_ = await store.script(LIFT, sha(LIFT), keys, arguments)
-        except Fault as fault:
-            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
-                raise
-            continue
-        return bool(word == b"ok") or (attempt > 0 and await _applied(store, after.name, entry.operation))
-    raise AssertionError("unreachable")
+    return await _written(store, LIFT, after.name, arguments, entry.operation)
 
 
 async def history(store: Store, name: str, limit: int = 100) -> list[HistoryEntry]:
@@ -186,6 +168,20 @@ async def note(store: Store, name: str, entry: HistoryEntry) -> None:
     """Add to the history what moved no pointer: a refusal, a bootstrap. Sent once; not idempotent."""
     values = ["version", str(entry.version), *history_values(entry)]
     await store.do("XADD", store.keys.history(name), "*", *values)
+
+
+async def _written(store: Store, script: str, name: str, arguments: list[str | bytes | int], operation: str) -> bool:
+    """Run a script that writes an alias or declines; sent again while nobody can say whether it was run."""
+    keys = [store.keys.alias(name), store.keys.history(name)]
+    for attempt in range(ATTEMPTS):
+        try:
+            word, *_ = await store.script(script, sha(script), keys, arguments)
+        except Fault as fault:
+            if fault.code not in UNKNOWN_FATE or attempt == ATTEMPTS - 1:
+                raise
+            continue
+        return bool(word == b"ok") or (attempt > 0 and await _applied(store, name, operation))
+    raise AssertionError("unreachable")
 
 
 async def _applied(store: Store, name: str, operation: str) -> bool:
