@@ -21,7 +21,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         provider=life.provider,
         model=stamp.model.partition("/")[2] if stamp is not None else "",
         method=incoming.method,
-        path=route.path,
+        path=life.path or route.path,
         query=incoming.query,
         headers=incoming.headers,
         body=body,

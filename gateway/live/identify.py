@@ -69,7 +69,7 @@ def name_alias(worker: Worker, life: Life) -> None:
     """
     envelope, route = life.envelope, life.route
     assert envelope is not None and route is not None
-    asked = route.deployment or envelope.model
+    asked = route.alias or envelope.model
     named = life.incoming.fields.get(b"x-trivet-alias")
     if not asked and named is None:
         raise Fault(Kind.BAD_REQUEST, "missing_model", "The body names no `model`.", param="model", reason="model")

@@ -45,6 +45,9 @@ class Life:
     stamp: Stamp | None = None
     bound: Bound | None = None
     release: Release | None = None
+    # rewrite
+    path: str = ""
+    """At the provider; empty until known, then the route's own serves."""
     # forward
     answer: Answer | None = None
     failed: UpstreamFault | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.live.worker import Worker
 
 NO_PARAMS = Params()
+MODEL_SAFE = "-._~@"
+"""Characters of a model id that stand in a path as they are (RFC 3986 `pchar`, less what ends a Gemini method name)."""
 OWN_MEMBER = "trivet"
 """The body member that is ours and never goes upstream."""
 TARGETS_KEPT = 1000
@@ -34,14 +37,14 @@ def rewrite(worker: Worker, life: Life) -> None:
     """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`."""
     stamp, envelope, dialect, route = life.stamp, life.envelope, life.dialect, life.route
     assert stamp is not None and envelope is not None and dialect is not None and route is not None
-    which = (stamp.model, route.dialect, route.provider)
+    which = (stamp.model, route)
     target = life.view.targets.get(which)
     if target is None:
         target = _target(worker, life, stamp.model, dialect)
         if len(life.view.targets) >= TARGETS_KEPT:
             life.view.targets.clear()
         life.view.targets[which] = target
-    life.provider = target.provider
+    life.provider, life.path = target.provider, target.path
     members, release = envelope.members, life.release
     edits = target.edit if envelope.model != target.model else {}
     if (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
@@ -59,7 +62,9 @@ def _target(worker: Worker, life: Life, model: str, dialect: Dialect) -> Target:
     snapshot = Snapshot.parse(model)
     check_speaks(life, snapshot.provider)
     wire = worker.upstreams.wire_model(snapshot.provider, snapshot.model)
-    return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)))
+    assert life.route is not None
+    path = life.route.path.replace("{model}", quote(wire, safe=MODEL_SAFE))
+    return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)), path)
 
 
 def params_edits(params: Params, members: Members) -> dict[str, bytes | None]:

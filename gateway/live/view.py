@@ -39,11 +39,13 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What goes upstream for one model: provider, the name that provider knows it by, and that name as a member edit."""
+    """What goes upstream for one model: provider, the name that provider knows it by, that name as a member edit, and the
+    path, with the name in it where the dialect has it there."""
 
     provider: str
     model: str
     edit: Mapping[str, bytes | None]
+    path: str
 
 
 class View:
@@ -92,8 +94,8 @@ class View:
         """Ready header lines, by what they say (`live.stamps`)."""
         self.tickets: dict[tuple[str, str, str, int, str], bytes] = {}
         """Tickets signed lately (`live.stamps`)."""
-        self.targets: dict[tuple[str, str, str], Target] = {}
-        """Where a release's model goes, by model and the route's dialect and provider (`live.rewrite`)."""
+        self.targets: dict[tuple[str, Route], Target] = {}
+        """Where a release's model goes, by model and route (`live.rewrite`)."""
         every = frozenset(RIGHTS)
         rights = every if settings.auth == "none" else every - {"learn"}
         self.open_caller = Caller(DEFAULT_TENANT, "", rights, {})

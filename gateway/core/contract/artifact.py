@@ -11,6 +11,19 @@ import hashlib
 import msgspec
 
 
+class Tool(msgspec.Struct, frozen=True):
+    """A tool in neutral words, as every dialect can carry it."""
+
+    name: str
+    description: str = ""
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    """JSON Schema of the arguments, members in the order they were written: a model can see it."""
+    strict: bool | None = None
+    """Whether arguments must match the schema exactly; None where nobody said."""
+    hosted: msgspec.Raw = msgspec.Raw(b"")
+    """A tool that the provider itself runs, as its dialect writes it; then the other members are empty."""
+
+
 def canonical_prompt(text: str) -> bytes:
     """A prompt as UTF-8 with LF line ends and none at its end. Raises ValueError when nothing is left, or for lone surrogates."""
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")

@@ -14,6 +14,7 @@ from gateway.core.dialect.splice import Members, unbounded
 
 if TYPE_CHECKING:
     from gateway.core.contract.exchange import Observed
+    from gateway.core.contract.reply import Reply
     from gateway.core.dialect.routes import Operation
 
 FORBIDDEN = frozenset({"api_base", "base_url", "api_key", "extra_headers", "custom_host"})
@@ -76,6 +77,25 @@ class Envelope:
     def opening(self) -> bytes:
         """What stays the same over all requests of a conversation: system prompt and first user message, as sent."""
         return b""
+
+    def prompt(self) -> str | None:
+        """Text of the first system item as sent, text parts joined; None when there is none."""
+        return None
+
+    def prompt_edit(self, text: str) -> dict[str, bytes | None]:  # noqa: ARG002 - other envelopes use it
+        """The splice that puts a prompt in: it replaces the first system item, or stands first where there is none; every
+        other item keeps its bytes. Empty for an operation that takes no prompt."""
+        return {}
+
+
+class Assembler(Protocol):
+    """Puts a whole answer together, off the live path. Never raises for what a provider sends."""
+
+    def feed(self, data: bytes) -> None:
+        """The next piece of the body, cut anywhere."""
+
+    def finish(self) -> Reply:
+        """The answer is over; `reply.observed` says whether it was whole, as the decoder's does."""
 
 
 class Decoder(Protocol):

@@ -45,15 +45,16 @@ class Route:
     dialect: str
     """Whose error shape the answer has, and whose default provider a DEFAULT route goes to."""
     path: str
-    """Path at the provider, from its root, percent-encoded as sent."""
+    """Path at the provider, from its root, percent-encoded as sent. Where the dialect has the model in its path, `{model}`
+    stands for it."""
     operation: Operation | None = None
     """Also set on a pass-through whose rest is a known operation, so that its answer can be observed."""
     methods: tuple[str, ...] = ()
     """Methods that are answered; empty when any is."""
     generates: bool = False
     """Whether the answer is a generation: asked for uncoded, and observed. True only with an `operation`."""
-    deployment: str = ""
-    """The alias in an Azure path, decoded; empty elsewhere."""
+    alias: str = ""
+    """The alias or model that the path itself names (an Azure deployment, a Gemini model), decoded; empty elsewhere."""
     provider: str = ""
     """The provider that a PASS route names; empty elsewhere."""
 

@@ -34,7 +34,7 @@ def test_operations(
 def test_azure_deployments(rest: str) -> None:
     """Azure's path carries the alias, decoded; the provider's path is the plain one."""
     route = find(f"/openai/deployments/my%20bot%2Bx/{rest}", PROVIDERS)
-    assert (route.kind, route.path, route.deployment) == (RouteKind.DIALECT, f"/v1/{rest}", "my bot+x")
+    assert (route.kind, route.path, route.alias) == (RouteKind.DIALECT, f"/v1/{rest}", "my bot+x")
     assert route.operation is not None
 
 
