@@ -62,7 +62,7 @@ def answer_fault(life: Life, fault: Fault) -> None:
     if life.sending:
         decoder = life.decoder
         if decoder is not None and life.route is not None and life.envelope is not None and life.envelope.stream:
-            incoming.send(dialect.stream_error(fault, life.id))
+            incoming.send(dialect.stream_error(fault, life.id, decoder))
         incoming.abort()
         return
     life.status = dialect.status(fault)

@@ -299,7 +299,7 @@ def cut_fault(message: str, code: str = "upstream_cut") -> Fault:
 def _end_cut(life: Life, fault: Fault) -> None:
     """The dialect's error event, then a close without the terminal chunk: a clean end would pass for success in every SDK."""
     assert life.dialect is not None
-    life.incoming.send(life.dialect.stream_error(fault, life.id))
+    life.incoming.send(life.dialect.stream_error(fault, life.id, life.decoder))
     life.incoming.abort()
 
 

@@ -131,8 +131,9 @@ class Dialect(Protocol):
     def error(self, fault: Fault, request_id: str) -> bytes:
         """The JSON body of an error answer."""
 
-    def stream_error(self, fault: Fault, request_id: str) -> bytes:
-        """Whole SSE events that end a begun stream with an error that the dialect's own clients raise."""
+    def stream_error(self, fault: Fault, request_id: str, decoder: Decoder | None = None) -> bytes:
+        """Whole SSE events that end a begun stream with an error that the dialect's own clients raise. `decoder` is the one
+        that saw the stream so far, for a dialect that numbers its events."""
 
     def looks_like_error(self, body: bytes) -> bool:
         """Whether a provider's error body is one that the dialect's own clients can read."""

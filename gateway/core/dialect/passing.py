@@ -97,7 +97,7 @@ class Anthropic(Passing):
         inner = {"type": kind, "message": f"{fault.code}: {fault.message}"}
         return msgspec.json.encode({"type": "error", "error": inner, "request_id": request_id})
 
-    def stream_error(self, fault: Fault, request_id: str) -> bytes:
+    def stream_error(self, fault: Fault, request_id: str, decoder: Decoder | None = None) -> bytes:  # noqa: ARG002 - the protocol has it
         """The event must be named: its client passes over a nameless one."""
         return b"event: error\ndata: " + self.error(fault, request_id) + b"\n\n"
 
@@ -122,6 +122,6 @@ class Gemini(Passing):
         inner = {"code": self.status(fault), "message": fault.message, "status": kind, "details": [detail]}
         return msgspec.json.encode({"error": inner})
 
-    def stream_error(self, fault: Fault, request_id: str) -> bytes:
+    def stream_error(self, fault: Fault, request_id: str, decoder: Decoder | None = None) -> bytes:  # noqa: ARG002 - the protocol has it
         """A chunk that holds an error object; its client raises on it."""
         return b"data: " + self.error(fault, request_id) + b"\n\n"

@@ -35,7 +35,7 @@ class OpenAI:
         """See `errors.error`."""
         return errors.error(fault)
 
-    def stream_error(self, fault: Fault, request_id: str) -> bytes:  # noqa: ARG002 - the protocol has it
+    def stream_error(self, fault: Fault, request_id: str, decoder: Decoder | None = None) -> bytes:  # noqa: ARG002 - the protocol has it
         """See `errors.stream_error`."""
         return errors.stream_error(fault)
 
