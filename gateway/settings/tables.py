@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from importlib import resources
 
+from gateway.core.pinning import prices as price_table
+from gateway.core.pinning.prices import PriceTable
 from gateway.core.pinning.table import PinTable, parse
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]*\.(toml|json|md)$")
@@ -20,3 +22,8 @@ def text(name: str) -> str:
 def pinning() -> PinTable:
     """Which model ids float, by vendor."""
     return parse(text("pinning.toml"))
+
+
+def prices() -> PriceTable:
+    """List prices, by vendor."""
+    return price_table.parse(text("prices.toml"))

@@ -29,12 +29,20 @@ class Outcome(StrEnum):
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Tokens as the provider counts them."""
+    """Tokens as the provider counts them, in one convention for every dialect (prices apply to it): parts are inside wholes."""
 
     input: int = 0
+    """Everything the model read, tokens from and into the provider's cache included."""
     output: int = 0
+    """Everything the model wrote, reasoning included."""
     cached: int = 0
+    """Of the input: read from the provider's cache."""
     reasoning: int = 0
+    """Of the output: reasoning."""
+    written: int = 0
+    """Of the input: written to the provider's cache, where that has a price of its own."""
+    written_hour: int = 0
+    """Of `written`: kept for an hour, which costs more than the usual minutes."""
 
 
 class Observed(msgspec.Struct, omit_defaults=True):

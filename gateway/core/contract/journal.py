@@ -44,6 +44,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", ta
     tools: str = ""
     """sha256 of the tools as sent, 64 hex digits; empty when there were none."""
     usage: Usage | None = None
+    cost_micro: int | None = None
+    """What `usage` costs by the price table, in millionths of a US dollar; None while usage or price is unknown."""
     finish: str = ""
     attempts: int = 1
     attempt_log: tuple[str, ...] = ()
