@@ -1,0 +1,97 @@
+"""A pair: the stored exchanges of one request on two releases, and what is different between them. Field names are a public interface.
+
+The rule: the list of dimensions is closed. A finding that fits none is a new line here, with its weight, never a free text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Dimension(StrEnum):
+    """In what two answers to the same request can differ."""
+
+    ERROR = "error"
+    """One failed, the other did not."""
+    FINISH = "finish"
+    """Another reason to end, beyond those below."""
+    TRUNCATED = "truncated"
+    """One ended at its token limit."""
+    EMPTY = "empty"
+    """One said nothing and called nothing."""
+    REFUSAL = "refusal"
+    """One declined in the dialect's own words: a refusal part, a stop reason."""
+    SUSPECTED_REFUSAL = "suspected_refusal"
+    """One sounds like declining; a guess from its first words, and told as one."""
+    FILTERED = "filtered"
+    """The provider's filter ended one."""
+    CHOICES = "choices"
+    """Another number of answers."""
+    JSON = "json"
+    """One is JSON, the other is not."""
+    SCHEMA = "schema"
+    """One keeps the schema the request asked for, the other does not."""
+    JSON_SHAPE = "json_shape"
+    """Both are JSON, with other members or other types."""
+    JSON_VALUE = "json_value"
+    """Both are JSON of one shape, with another value somewhere."""
+    FENCE = "fence"
+    """Other Markdown: code fences, lists, headings."""
+    CALLS = "calls"
+    """One calls tools, the other does not."""
+    TOOL_NAMES = "tool_names"
+    """Other tools are called, or another number of times."""
+    TOOL_ORDER = "tool_order"
+    """The same calls side by side in another order."""
+    ARGUMENTS = "arguments"
+    """The same tool with other arguments."""
+    UNKNOWN_TOOL = "unknown_tool"
+    """One calls a tool that its release does not have."""
+    INVALID_ARGUMENTS = "invalid_arguments"
+    """One calls a tool with arguments that its schema refuses."""
+    TEXT = "text"
+    """Other words."""
+    LENGTH = "length"
+    """Less than half or more than twice as long."""
+    NUMBERS = "numbers"
+    """Other numbers, dates or amounts in the text."""
+    LINKS = "links"
+    """Other links or addresses in the text."""
+    NEGATION = "negation"
+    """A `not` more or less: the words are alike, the meaning may be the opposite."""
+
+
+class PairClass(StrEnum):
+    """What a pair amounts to."""
+
+    IDENTICAL = "identical"
+    EQUIVALENT = "equivalent"
+    """Differs only in what nobody acts on: white space, case, order of calls side by side, a few words."""
+    DIVERGENT = "divergent"
+    REGRESSION = "regression"
+    """The candidate is worse in something that has a better and a worse."""
+
+
+class Turn(StrEnum):
+    """Where in a run a request stands. Never averaged together: later turns continue what the primary said before."""
+
+    FIRST = "first"
+    LATER = "later"
+    TOOL_RESULT = "tool_result"
+
+
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finding between two answers."""
+
+    dimension: Dimension
+    path: str
+    """Where: `$` is the whole answer, then `$.text`, `$.calls[0].city`, `$.text.$.total` for JSON inside the text."""
+    primary: str
+    """The primary's value as text, cut at 200 characters; empty when it has none."""
+    candidate: str
+    severity: float
+    """0 to 1, from a table by dimension."""
+    worse: bool = False
+    """Whether the candidate is the worse of the two in a dimension that has a better and a worse."""

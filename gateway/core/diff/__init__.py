@@ -1,0 +1,1 @@
+"""Two answers to one request, and what is different between them: pure, so that stored pairs can be compared again."""
