@@ -1,7 +1,7 @@
 """How aliases, releases, stamps and heartbeats look in the store. Both sides of the room use these and nothing else.
 
 An alias is a hash: `name`, `version`, `epoch`, `stakes`, `side_effects`, `learned` (0 or 1), one field `lane:LANE` per lane
-with the lane as JSON, `split` as JSON while there is one. Other fields belong to the control side and are ignored here.
+with the lane as JSON, `split` and `shadows` as JSON while there are any. Other fields belong to the control side and are ignored here.
 Releases and stamps are JSON. A stream entry has one field, `entry`, with the record as JSON (tagged by `type` in a journal).
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
+from gateway.core.contract.alias import AliasState, Lane, Shadow, SideEffects, Split, Stakes
 from gateway.core.contract.journal import Plan, Report, Step
 from gateway.core.contract.release import Release
 from gateway.core.contract.run import Stamp
@@ -75,6 +75,8 @@ def alias_fields(state: AliasState) -> dict[str, str]:
         fields["lane:" + name] = msgspec.json.encode(lane).decode()
     if state.split is not None:
         fields["split"] = msgspec.json.encode(state.split).decode()
+    if state.shadows:
+        fields["shadows"] = msgspec.json.encode(state.shadows).decode()
     return fields
 
 
@@ -95,6 +97,7 @@ def alias_state(fields: Mapping[str, str]) -> AliasState:
         epoch=int(fields.get("epoch", "0")),
         split=msgspec.json.decode(split, type=Split) if split else None,
         learned=fields.get("learned") == "1",
+        shadows=msgspec.json.decode(fields["shadows"], type=tuple[Shadow, ...]) if fields.get("shadows") else (),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
+from gateway.core.contract.alias import AliasState, Lane, Shadow, SideEffects, Split, Stakes
 from gateway.core.contract.journal import Plan, Report
 from gateway.store.records import (
     alias_fields,
@@ -27,6 +27,7 @@ FULL = AliasState(
     side_effects=SideEffects.REAL,
     epoch=4,
     split=Split("rel_9", "salt", ("*",), 500),
+    shadows=(Shadow("rel_8", "pepper", 1000, started_ms=5),),
     learned=True,
 )
 

@@ -52,6 +52,20 @@ class Split(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: int = 0
 
 
+class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A candidate that runs alongside on a share of the runs: its answers are stored and compared, never served."""
+
+    candidate: str
+    salt: str
+    rate: int = 1000
+    """Share of runs of 10,000: a run is shadowed whole or not at all."""
+    secondary: int = 2000
+    """Share of pairs of 10,000 for which the primary's own release is asked a second time, for noise."""
+    started_ms: int = 0
+    until_ms: int = 0
+    """End of the shadow; 0 is until it is stopped."""
+
+
 class AliasState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything a live worker needs to bind a run of this alias."""
 
@@ -63,5 +77,7 @@ class AliasState(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
     """Fencing epoch of the control process; a script refuses a lower one."""
     split: Split | None = None
+    shadows: tuple[Shadow, ...] = ()
+    """Candidates that run alongside; at most one entry per candidate."""
     learned: bool = False
     """True when the alias was made by `unmanaged: learn`, not by a person."""
