@@ -79,7 +79,8 @@ class Envelope:
         return b""
 
     def prompt(self) -> str | None:
-        """Text of the first system item as sent, text parts joined; None when there is none."""
+        """The text that `prompt_edit` would replace: that of the first system item, of its first text part where it has parts;
+        None when there is no system item. So `prompt()` of a request with `prompt_edit(text)` in it is `text`."""
         return None
 
     def prompt_edit(self, text: str) -> dict[str, bytes | None]:  # noqa: ARG002 - other envelopes use it

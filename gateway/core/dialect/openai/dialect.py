@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from gateway.core.contract.artifact import Tool
 from gateway.core.contract.fault import Fault
 from gateway.core.dialect.base import Decoder, Envelope
 from gateway.core.dialect.openai import envelope, errors, reply
+from gateway.core.dialect.openai import tools as render
 from gateway.core.dialect.routes import Operation
 
 
@@ -22,6 +26,10 @@ class OpenAI:
     def model_edit(self, model: str) -> dict[str, bytes]:
         """The top-level `model`."""
         return {"model": msgspec.json.encode(model)}
+
+    def tools_edit(self, operation: Operation, tools: Sequence[Tool]) -> dict[str, bytes | None]:
+        """See `tools.edit`."""
+        return render.edit(operation, tools)
 
     def decoder(self, operation: Operation | None, stream: bool) -> Decoder:  # noqa: ARG002 - the protocol has it
         """Every operation answers in the same few members."""

@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
+from gateway.core.dialect.openai import prompt
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.splice import scan, unbounded
 
@@ -86,10 +87,44 @@ class ChatEnvelope(Envelope):
 
     def opening(self) -> bytes:
         """The same and the first message after them, which is the user's, as a JSON array."""
-        system, first = self._split()
+        system, first, _ = self._split()
         if not first:
             return system
         return system[:-1] + b"," + first + b"]" if system else b"[" + first + b"]"
+
+    def prompt(self) -> str | None:
+        """Text of the first system or developer message that stands before all others, or of its first text part."""
+        start, end = self._prompt_span()
+        return prompt.text(self.members.body[start:end]) if end else None
+
+    def prompt_edit(self, text: str) -> dict[str, bytes | None]:
+        """That text replaced, every other byte of the messages as sent; a message of its own in front where there is none.
+
+        Messages that are no array are left to the provider to refuse. Raises Fault 400 `duplicate_key` for a message that has
+        a member twice: two parsers would read two prompts.
+        """
+        body, span = self.members.body, self.members.spans.get("messages")
+        if span is None or body[span[0]] != OPEN:
+            return {"messages": None if span is None else body[span[0] : span[1]]}
+        start, end = self._prompt_span()
+        if end:
+            new = prompt.replaced(body[start:end], text)
+        elif self._split()[1] or _hollow(body, *span) is not None:
+            start = end = span[0] + 1
+            new = prompt.message(text) + (b"," if self._split()[1] else b"")
+        else:
+            return {}
+        view = memoryview(body)
+        return {"messages": b"".join((view[span[0] : start], new, view[end : span[1]]))}
+
+    def _prompt_span(self) -> tuple[int, int]:
+        """Where the first system message stands in the body; (0, 0) when the messages begin with another."""
+        size = self._split()[2]
+        if not size:
+            return 0, 0
+        blank = _blank(self.members.body, self.members.spans["messages"][0] + 1)
+        assert blank is not None
+        return blank.end(), blank.end() + size
 
     def _tools(self) -> str:
         """Name of the member that holds the tools; empty when none does."""
@@ -131,9 +166,9 @@ class ChatEnvelope(Envelope):
             return tuple(found)[:LINKING]
         return None
 
-    def _split(self) -> tuple[bytes, bytes]:
-        """The system messages as a JSON array, and the first message after them; found once."""
-        head: tuple[bytes, bytes] | None = getattr(self, "_head", None)
+    def _split(self) -> tuple[bytes, bytes, int]:
+        """The system messages as a JSON array, the first message after them, the length of the first of all; found once."""
+        head: tuple[bytes, bytes, int] | None = getattr(self, "_head", None)
         if head is None:
             start, end = self.members.spans.get("messages", (0, 0))
             parts = self._first(start, end) if end - start > SHORT_BYTES else None
@@ -146,7 +181,8 @@ class ChatEnvelope(Envelope):
                     parts.append(bytes(item))
             else:
                 first = parts.pop()
-            self._head = head = (b"[" + b",".join(parts) + b"]" if parts else b""), first
+            system = b"[" + b",".join(parts) + b"]" if parts else b""
+            self._head = head = system, first, len(parts[0]) if parts else 0
         return head
 
     def _first(self, start: int, end: int) -> list[bytes] | None:
