@@ -60,6 +60,10 @@ class Keys:
         """String: canonical bytes of a prompt or toolset."""
         return f"{self.prefix}:artifact:{{{digest}}}"
 
+    def labels(self) -> str:
+        """Hash: label to the digest it names for ever."""
+        return f"{self.prefix}:labels"
+
     def release(self, release: str) -> str:
         """String: a release as JSON."""
         return f"{self.prefix}:release:{{{release}}}"
@@ -92,6 +96,18 @@ class Keys:
         """String, ttl: a tool-call or provider state id to its run."""
         return f"{self.prefix}:link:{{{quote(tenant, safe='')}/{quote(identifier, safe='')}}}"
 
+    def limits(self, account: str) -> str:
+        """Hash: what each worker used of the limits of `key/…` or `tenant/…` in its last minute."""
+        return f"{self.prefix}:limits:{{{quote(account, safe='/')}}}"
+
+    def limit_runs(self, account: str) -> str:
+        """Sorted set: runs of an account that go on, by their last request."""
+        return f"{self.prefix}:limit-runs:{{{quote(account, safe='/')}}}"
+
+    def spend(self, account: str, day: str) -> str:
+        """Hash, ttl: what each worker spent of an account's money on a UTC day."""
+        return f"{self.prefix}:spend:{{{quote(account, safe='/')}}}:{day}"
+
     def exposures(self, alias: str) -> str:
         """Stream, bounded: which run was bound to which arm."""
         return f"{self.prefix}:exposures:{{{quote(alias, safe='')}}}"
@@ -99,6 +115,34 @@ class Keys:
     def events(self, alias: str) -> str:
         """Stream, bounded: guardrail observations."""
         return f"{self.prefix}:events:{{{quote(alias, safe='')}}}"
+
+    def shadow_jobs(self) -> str:
+        """Stream with one consumer group: live exchanges that wait for their candidate."""
+        return f"{self.prefix}:shadow:jobs"
+
+    def shadow_dead(self) -> str:
+        """Stream, bounded: jobs that failed every time, with why."""
+        return f"{self.prefix}:shadow:dead"
+
+    def shadow_state(self) -> str:
+        """Hash: what all shadow workers share: pauses, and what was spent."""
+        return f"{self.prefix}:shadow:state"
+
+    def shadow_done(self, alias: str) -> str:
+        """Sorted set: pair ids that have their result, by time; bounded by the age a job can have."""
+        return f"{self.prefix}:shadow-done:{{{quote(alias, safe='')}}}"
+
+    def shadow_counts(self, alias: str) -> str:
+        """Hash: results by candidate and word, `REL pair:identical`, `REL skip:tools` and so on."""
+        return f"{self.prefix}:shadow-counts:{{{quote(alias, safe='')}}}"
+
+    def diffs(self, alias: str) -> str:
+        """Stream, bounded: a line per pair, with its differences."""
+        return f"{self.prefix}:diffs:{{{quote(alias, safe='')}}}"
+
+    def pair(self, tenant: str, pair: str) -> str:
+        """Hash, ttl: the exchanges of a pair and what is different between them."""
+        return f"{self.prefix}:pair:{{{quote(tenant, safe='')}/{quote(pair, safe='')}}}"
 
     def run_of(self, digest: str) -> str:
         """The key of `run`, from RUN itself."""

@@ -87,7 +87,7 @@ if ARGV[2] ~= '' then
 end
 local stop = 5 + tonumber(ARGV[5])
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if name == 'split' or string.sub(name, 1, 5) == 'lane:' then redis.call('HDEL', KEYS[1], name) end
+  if name == 'split' or name == 'shadows' or string.sub(name, 1, 5) == 'lane:' then redis.call('HDEL', KEYS[1], name) end
 end
 for at = stop + 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'epoch', epoch)
@@ -101,7 +101,7 @@ return {'ok', version + 1, id}
 
 KEYS: alias hash, history. ARGV: version that must be stored, fencing epoch or "" (no lease needed), channel, alias name,
 number n of history values, n history fields and values, then fields and values of the hash (`records.alias_fields`).
-Lanes and split that are not given are removed; fields of other kinds stay. `version` and `epoch` are the script's own.
+Lanes, split and shadows that are not given are removed; fields of other kinds stay. `version` and `epoch` are the script's own.
 Reply: `ok`, new version, history id; or `version`, `epoch` or `missing` with what is stored, and nothing was written.
 """
 
@@ -140,7 +140,53 @@ KEYS: workers hash. ARGV: worker id, the rest of `records.Beat` as JSON without 
 Reply: `beat`, milliseconds of the store's clock.
 """
 
-LIVE = (BIND, REPLAY, HEARTBEAT, CREATE_ALIAS)
+SHARE = """
+local tag = string.match(KEYS[1], '{(.*)}')
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', ms) .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+local requests, tokens, loose, workers, spent = 0, 0, 0, 0, 0
+local words = redis.call('HGETALL', KEYS[1])
+for at = 1, #words, 2 do
+  if words[at] ~= ARGV[1] then
+    local said, r, t, l = string.match(words[at + 1], '^(%d+) (%d+) (%d+) (%d+)$')
+    if said and ms - tonumber(said) < tonumber(ARGV[6]) then
+      requests, tokens, loose, workers = requests + r, tokens + t, loose + l, workers + 1
+    else
+      redis.call('HDEL', KEYS[1], words[at])
+    end
+  end
+end
+if ARGV[5] ~= '' then
+  if ARGV[5] ~= '0' then
+    redis.call('HSET', KEYS[3], ARGV[1], ARGV[5])
+    redis.call('PEXPIRE', KEYS[3], ARGV[8])
+  end
+  local bills = redis.call('HGETALL', KEYS[3])
+  for at = 1, #bills, 2 do
+    if bills[at] ~= ARGV[1] then spent = spent + tonumber(bills[at + 1]) end
+  end
+end
+local reply = {tag, requests, tokens, loose, workers, string.format('%.0f', spent)}
+local kept = tonumber(ARGV[9])
+if kept > 0 then
+  for at = 10, #ARGV do redis.call('ZADD', KEYS[2], ms, ARGV[at]) end
+  if #ARGV > 9 then redis.call('PEXPIRE', KEYS[2], ARGV[7]) end
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms - tonumber(ARGV[7]))
+  for _, run in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, kept - 1)) do reply[#reply + 1] = run end
+end
+return reply
+"""
+"""A worker's word about an account, and what the other workers said.
+
+KEYS: limits hash, limit-runs sorted set, spend hash of the day. ARGV: worker, requests and tokens of its last minute, runs of
+one request that it serves now, its spend of the day in millionths of a US dollar or "" (no such limit), ms that a word about
+a minute counts, ms that a run goes on, ms that a day's spend is kept, how many runs to tell, digests of runs that had a request.
+Reply: account, then of the others requests, tokens, runs of one request, workers, spend; then digests of the runs that go on.
+"""
+
+LIVE = (BIND, REPLAY, HEARTBEAT, CREATE_ALIAS, SHARE)
 """What a live worker loads when it connects."""
 
 

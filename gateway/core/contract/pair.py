@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.core.contract.exchange import Observed
+
 
 class Dimension(StrEnum):
     """In what two answers to the same request can differ."""
@@ -95,3 +97,48 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """0 to 1, from a table by dimension."""
     worse: bool = False
     """Whether the candidate is the worse of the two in a dimension that has a better and a worse."""
+
+
+class Side(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call of a pair: primary, candidate or secondary. Times are milliseconds; the answer's bytes stand beside it."""
+
+    release: str
+    model: str = ""
+    """`provider/model-id` that was called."""
+    status: int = 0
+    """HTTP status; 0 when there was no answer."""
+    failed: str = ""
+    """Code of a failure; empty when the call worked."""
+    first_byte_ms: float = 0.0
+    total_ms: float = 0.0
+    observed: Observed | None = None
+    cost: int | None = None
+    """Micro-USD by the price table; None where the price is not known."""
+    stream: bool = False
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pair as a line of `trivet:diffs:{ALIAS}`: everything a report needs, nothing anybody said beyond the differences' values."""
+
+    pair: str
+    tenant: str
+    run: str
+    step: int
+    turn: Turn
+    at_ms: int
+    primary: Side
+    candidate: Side
+    pair_class: PairClass = msgspec.field(name="class")
+    severity: float = 0.0
+    similarity: float = 1.0
+    differences: tuple[Difference, ...] = ()
+    secondary: Side | None = None
+    noise_class: PairClass | None = None
+    """Class of primary against secondary; None where there was no secondary."""
+    noise_similarity: float = 1.0
+    noise: tuple[Difference, ...] = ()
+    probability: float = 1.0
+    """Share of runs that were shadowed when this one was chosen."""
+    dialect: str = ""
+    operation: str = ""
+    stream: bool = False

@@ -1,0 +1,152 @@
+"""The queue of the shadow: a stream with one consumer group, read by any number of workers on any machine.
+
+Rule of the file: a job leaves the stream only together with its result. Delivered to a worker that died it comes back to another;
+delivered twice it still has one result, because the pair id decides (`store.pairs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.core.contract.fault import Fault
+from gateway.core.contract.job import Job
+from gateway.store.client import Store
+
+GROUP = "shadow"
+DEAD_KEPT = 1000
+LIFE_MS = 3_600_000
+"""A job older than this is not worked on any more: its ttl is an hour (DESIGN section 7)."""
+
+BURY = """
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'why', ARGV[2], 'job', ARGV[3])
+redis.call('XACK', KEYS[1], ARGV[4], ARGV[5])
+redis.call('XDEL', KEYS[1], ARGV[5])
+return 1
+"""
+"""Move a job to the dead letters. KEYS: jobs, dead. ARGV: entries kept, why, job as JSON, group, entry id."""
+
+
+RECLAIM = """
+local found = {}
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4])) do
+  local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], pending[1])
+  local entry = claimed[1]
+  found[#found + 1] = {pending[1], pending[4] + 1, entry and entry[2] or {}}
+end
+return found
+"""
+"""Take over what others have not finished. KEYS: jobs. ARGV: group, consumer, idle ms, count. Reply: id, deliveries, fields of
+each; no fields where the entry is gone, which newer servers then forget by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A job in a worker's hands."""
+
+    id: str
+    """Entry id in the stream."""
+    job: Job | None
+    """None when the entry is gone or cannot be read: there is nothing to do but to acknowledge it."""
+    body: bytes
+    """The client's own request body."""
+    reply: bytes
+    """The provider's answer as it was relayed."""
+    deliveries: int = 1
+    """How often the job was handed out, this time included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How full the queue is."""
+
+    jobs: int
+    """Waiting and in hand."""
+    oldest_ms: int
+    """Time of the oldest job, milliseconds since the epoch; 0 when there is none."""
+
+
+async def prepare(store: Store) -> None:
+    """Make the group, and the stream with it, unless they are there. A group that was deleted starts from the oldest job."""
+    try:
+        await store.do("XGROUP", "CREATE", store.keys.shadow_jobs(), GROUP, "0", "MKSTREAM")
+    except Fault as fault:
+        if not fault.message.endswith("BUSYGROUP"):
+            raise
+
+
+async def take(store: Store, consumer: str, count: int, wait_ms: int) -> list[Delivery]:
+    """Up to `count` jobs nobody has had yet; waits for one up to `wait_ms`, below the read limit of the store."""
+    key = store.keys.shadow_jobs()
+    command = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "BLOCK", wait_ms, "STREAMS", key, ">")
+    answer = await _again(store, command)
+    return [_delivery(entry, 1) for _, entries in _streams(answer) for entry in entries]
+
+
+async def reclaim(store: Store, consumer: str, count: int, idle_ms: int) -> list[Delivery]:
+    """Up to `count` jobs that their worker has not finished for `idle_ms`: it died, or hangs. They are now this consumer's."""
+    command = ("EVAL", RECLAIM, 1, store.keys.shadow_jobs(), GROUP, consumer, idle_ms, count)
+    return [_delivery((entry, fields), int(times)) for entry, times, fields in await _again(store, command)]
+
+
+async def done(store: Store, ids: Sequence[str]) -> None:
+    """These jobs have their results: take them out."""
+    if ids:
+        key = store.keys.shadow_jobs()
+        await store.read_many([("XACK", key, GROUP, *ids), ("XDEL", key, *ids)])
+
+
+async def bury(store: Store, delivery: Delivery, why: str) -> None:
+    """A job that failed every time becomes a dead letter. `why` is a word or two, never contents."""
+    job = msgspec.json.encode(delivery.job) if delivery.job is not None else b""
+    keys = [store.keys.shadow_jobs(), store.keys.shadow_dead()]
+    arguments: list[str | bytes | int] = [DEAD_KEPT, why, job, GROUP, delivery.id]
+    await store.read("EVAL", BURY, len(keys), *keys, *arguments)
+
+
+async def depth(store: Store) -> Depth:
+    """How many jobs there are, and how old the oldest is."""
+    key = store.keys.shadow_jobs()
+    length, first = await store.read_many([("XLEN", key), ("XRANGE", key, "-", "+", "COUNT", 1)])
+    return Depth(int(length), int(first[0][0].split(b"-")[0]) if first else 0)
+
+
+async def _again(store: Store, command: Sequence[str | bytes | float]) -> Any:
+    """A command on the group, once more when somebody deleted the group (faults.md F10)."""
+    try:
+        return await store.read(*command)
+    except Fault as fault:
+        if not fault.message.endswith("NOGROUP"):
+            raise
+    await prepare(store)
+    return await store.read(*command)
+
+
+def _streams(answer: Any) -> list[tuple[bytes, list[Any]]]:
+    """Streams of an XREADGROUP, as RESP2 (list) or RESP3 (map) tells them."""
+    if isinstance(answer, dict):
+        return [
+            (name, entries[0] if entries and isinstance(entries[0], list) else entries)
+            for name, entries in answer.items()
+        ]
+    return list(answer or ())
+
+
+def _delivery(entry: Any, deliveries: int) -> Delivery:
+    identifier, given = entry
+    fields = _fields(given)
+    try:
+        job = msgspec.json.decode(fields[b"job"], type=Job)
+    except (KeyError, msgspec.MsgspecError):
+        job = None
+    return Delivery(identifier.decode(), job, fields.get(b"body", b""), fields.get(b"reply", b""), deliveries)
+
+
+def _fields(given: Any) -> Mapping[bytes, bytes]:
+    if isinstance(given, dict):
+        return given
+    flat = list(given or ())
+    return dict(zip(flat[::2], flat[1::2], strict=False))

@@ -1,0 +1,177 @@
+"""Results of the shadow: one per job, whatever happens to the worker between two writes.
+
+Rule of the file: the pair's contents are written first and once, then one script marks the job as done, adds the line to the
+alias's stream and counts it. A job that comes again finds the contents or the mark and adds nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from gateway.core.contract.pair import Line
+from gateway.store.client import Store
+from gateway.store.scripts import sha
+
+SCHEMA = "1"
+"""Value of `v` in a line: the version of these fields."""
+LINES_KEPT = 100_000
+DONE_MS = 7_200_000
+"""How long a mark stays: longer than a job can wait (`jobs.LIFE_MS`)."""
+PAGE = 500
+
+KEEP = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+"""Write a pair's contents unless they are there. KEYS: pair. ARGV: ttl ms, fields and values."""
+
+FINISH = """
+if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1]) == 0 then return 0 end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
+redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
+if #ARGV > 5 then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6)) end
+return 1
+"""
+"""Mark a job as done, count it, and add its line; 0 when it was marked before, and then nothing is changed.
+
+KEYS: done, counts, diffs. ARGV: pair id, now ms, forget marks before ms, counter, lines kept, fields and values of the line.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is kept of a pair besides its line. Empty bytes where the capture mode keeps none."""
+
+    request: bytes = b""
+    """The client's body, before rewriting."""
+    primary: bytes = b""
+    candidate: bytes = b""
+    secondary: bytes = b""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Short facts as text: dialect, operation, streams, capture mode."""
+
+
+async def keep(store: Store, line: Line, contents: Contents, ttl_ms: int) -> bool:
+    """Store a pair; False when it is stored already, and then the stored one stays."""
+    values = dict(contents.about)
+    flat: list[str | bytes | int] = [ttl_ms, "v", SCHEMA, "line", msgspec.json.encode(line)]
+    for name, value in values.items():
+        flat += (name, value)
+    for name in ("request", "primary", "candidate", "secondary"):
+        data: bytes = getattr(contents, name)
+        if data:
+            flat += (name, zlib.compress(data, 1))
+    return bool(await store.script(KEEP, sha(KEEP), [store.keys.pair(line.tenant, line.pair)], flat))
+
+
+async def finish(store: Store, alias: str, candidate: str, line: Line, now_ms: int) -> bool:
+    """The job ends as a pair; False when it had ended before."""
+    word = f"{candidate} pair:{line.pair_class.value}"
+    return await _finished(store, alias, line.pair, word, now_ms, fields(line))
+
+
+async def skip(store: Store, alias: str, candidate: str, pair: str, reason: str, now_ms: int) -> bool:
+    """The job ends without a pair, for a reason of a few words; False when it had ended before."""
+    return await _finished(store, alias, pair, f"{candidate} skip:{reason}", now_ms, ())
+
+
+async def dead(store: Store, alias: str, candidate: str, pair: str, now_ms: int) -> bool:
+    """The job ends as a dead letter; False when it had ended before."""
+    return await _finished(store, alias, pair, f"{candidate} dead", now_ms, ())
+
+
+async def ended(store: Store, alias: str, pair: str) -> bool:
+    """Whether a job has its result already."""
+    return await store.do("ZSCORE", store.keys.shadow_done(alias), pair) is not None
+
+
+async def get(store: Store, tenant: str, pair: str) -> tuple[Line, Contents] | None:
+    """A stored pair; None when it is unknown or past its ttl."""
+    found = await store.read("HGETALL", store.keys.pair(tenant, pair))
+    if not found or b"line" not in found:
+        return None
+    parts = {name: zlib.decompress(found[name.encode()]) for name in _PARTS if name.encode() in found}
+    about = {n.decode(): v.decode() for n, v in found.items() if n.decode() not in (*_PARTS, "line", "v")}
+    return msgspec.json.decode(found[b"line"], type=Line), Contents(**parts, about=about)
+
+
+async def lines(store: Store, alias: str, *, since_ms: int = 0, limit: int = LINES_KEPT) -> list[Line]:
+    """Lines of an alias, newest first. Lines of another schema version are passed over."""
+    key, end = store.keys.diffs(alias), "+"
+    made: list[Line] = []
+    while len(made) < limit:
+        page = await store.read("XREVRANGE", key, end, str(since_ms) if since_ms else "-", "COUNT", PAGE)
+        for _, given in page:
+            line = _line(given)
+            if line is not None:
+                made.append(line)
+        if len(page) < PAGE:
+            break
+        end = "(" + page[-1][0].decode()
+    return made[:limit]
+
+
+async def counts(store: Store, alias: str) -> dict[str, dict[str, int]]:
+    """Results by candidate, then by word: `pair:identical`, `skip:tools`, `dead`."""
+    found: dict[str, dict[str, int]] = {}
+    for name, number in (await store.read("HGETALL", store.keys.shadow_counts(alias))).items():
+        candidate, _, word = name.decode().partition(" ")
+        found.setdefault(candidate, {})[word] = int(number)
+    return found
+
+
+def fields(line: Line) -> tuple[str | bytes, ...]:
+    """A line as the fields of a stream entry: what people filter by as text of its own, the rest as JSON."""
+    plain: Iterable[tuple[str, str | bytes]] = (
+        ("v", SCHEMA),
+        ("pair", line.pair),
+        ("tenant", line.tenant),
+        ("run", line.run),
+        ("step", str(line.step)),
+        ("turn", line.turn.value),
+        ("primary", line.primary.release),
+        ("candidate", line.candidate.release),
+        ("class", line.pair_class.value),
+        ("severity", f"{line.severity:g}"),
+        ("similarity", f"{line.similarity:.4f}"),
+        ("differences", msgspec.json.encode(line.differences)),
+        ("latency", _both(line.primary.total_ms, line.candidate.total_ms)),
+        ("tokens", _both(_output(line.primary.observed), _output(line.candidate.observed))),
+        ("cost", _both(line.primary.cost, line.candidate.cost)),
+        ("line", msgspec.json.encode(line)),
+    )
+    return tuple(part for pair in plain for part in pair)
+
+
+_PARTS = ("request", "primary", "candidate", "secondary")
+
+
+async def _finished(store: Store, alias: str, pair: str, word: str, now_ms: int, line: Sequence[str | bytes]) -> bool:
+    keys = [store.keys.shadow_done(alias), store.keys.shadow_counts(alias), store.keys.diffs(alias)]
+    arguments: list[str | bytes | int] = [pair, now_ms, now_ms - DONE_MS, word, LINES_KEPT, *line]
+    return bool(await store.script(FINISH, sha(FINISH), keys, arguments))
+
+
+def _both(primary: float | None, candidate: float | None) -> bytes:
+    return msgspec.json.encode({"primary": primary, "candidate": candidate})
+
+
+def _output(observed: Any) -> int | None:
+    return observed.usage.output if observed is not None and observed.usage is not None else None
+
+
+def _line(given: Any) -> Line | None:
+    told = given if isinstance(given, dict) else dict(zip(given[::2], given[1::2], strict=False))
+    if told.get(b"v") != SCHEMA.encode():
+        return None
+    try:
+        return msgspec.json.decode(told[b"line"], type=Line)
+    except (KeyError, msgspec.MsgspecError):
+        return None

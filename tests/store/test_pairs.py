@@ -1,0 +1,85 @@
+"""Results of the shadow on a real server."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.contract.pair import Difference, Dimension, Line, PairClass, Side, Turn
+from gateway.store import pairs
+from gateway.store.client import Store
+
+pytestmark = pytest.mark.anyio
+
+
+def line(number: int = 1, found: PairClass = PairClass.DIVERGENT) -> Line:
+    """A line of its own."""
+    observed = Observed(model="m", usage=Usage(10, 20), terminal=True)
+    return Line(
+        pair=f"req_{number}.rel_2",
+        tenant="t/x",
+        run="r",
+        step=number,
+        turn=Turn.LATER,
+        at_ms=number,
+        primary=Side("rel_1", "openai/m", 200, total_ms=12.5, observed=observed, cost=7),
+        candidate=Side("rel_2", "openai/n", 200, total_ms=10.0, observed=observed),
+        pair_class=found,
+        severity=0.6,
+        similarity=0.5,
+        differences=(Difference(Dimension.NUMBERS, "$.text", "40", "400", 0.6),),
+    )
+
+
+async def test_a_pair_is_kept_once_and_reads_back(store: Store) -> None:
+    """Contents come back as they were given; a second writing of the same pair changes nothing; the ttl is set."""
+    contents = pairs.Contents(b'{"a":1}', b"data: x\n\n", b"\x00\xff", about={"dialect": "openai"})
+    assert await pairs.keep(store, line(), contents, 60_000)
+    assert not await pairs.keep(store, line(), pairs.Contents(b"other"), 60_000)
+    assert await pairs.get(store, "t/x", "req_1.rel_2") == (line(), contents)
+    assert 0 < await store.do("PTTL", store.keys.pair("t/x", "req_1.rel_2")) <= 60_000
+    assert await pairs.get(store, "t", "req_1.rel_2") is None
+
+
+async def test_a_job_has_one_result(store: Store) -> None:
+    """Finished twice, skipped after it was finished, buried after that: one line, one count."""
+    assert await pairs.finish(store, "a", "rel_2", line(), 1000)
+    assert not await pairs.finish(store, "a", "rel_2", line(), 1001)
+    assert not await pairs.skip(store, "a", "rel_2", "req_1.rel_2", "tools", 1002)
+    assert not await pairs.dead(store, "a", "rel_2", "req_1.rel_2", 1003)
+    assert await pairs.skip(store, "a", "rel_2", "req_2.rel_2", "tools", 1004)
+    assert await pairs.dead(store, "a", "rel_3", "req_2.rel_3", 1005)
+    assert await pairs.ended(store, "a", "req_2.rel_2") and not await pairs.ended(store, "a", "req_9.rel_2")
+    assert await pairs.counts(store, "a") == {"rel_2": {"pair:divergent": 1, "skip:tools": 1}, "rel_3": {"dead": 1}}
+    assert await pairs.lines(store, "a") == [line()]
+
+
+async def test_marks_are_forgotten_only_after_a_jobs_life(store: Store) -> None:
+    """The set of marks does not grow for ever; a mark outlives every job that could come again."""
+    await pairs.finish(store, "a", "rel_2", line(1), 1)
+    await pairs.finish(store, "a", "rel_2", line(2), pairs.DONE_MS)
+    assert await pairs.ended(store, "a", "req_1.rel_2")
+    await pairs.finish(store, "a", "rel_2", line(3), pairs.DONE_MS + 2)
+    assert not await pairs.ended(store, "a", "req_1.rel_2")
+
+
+async def test_lines_read_without_trivet(store: Store) -> None:
+    """What people filter by stands as plain fields of the stream entry; differences are JSON."""
+    await pairs.finish(store, "a", "rel_2", line(), 5)
+    ((_, fields),) = await store.read("XRANGE", store.keys.diffs("a"), "-", "+")
+    told = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    assert (told[b"v"], told[b"class"], told[b"turn"], told[b"severity"]) == (b"1", b"divergent", b"later", b"0.6")
+    assert msgspec.json.decode(told[b"differences"])[0]["dimension"] == "numbers"
+    assert msgspec.json.decode(told[b"tokens"]) == {"primary": 20, "candidate": 20}
+    assert msgspec.json.decode(told[b"cost"]) == {"primary": 7, "candidate": None}
+
+
+async def test_many_lines_come_in_pages_and_strangers_are_passed_over(store: Store) -> None:
+    """More lines than a page are read, newest first, up to the limit; an entry of another version is left out."""
+    await store.do("XADD", store.keys.diffs("a"), "*", "v", "99", "line", "{}")
+    for number in range(pairs.PAGE + 5):
+        await pairs.finish(store, "a", "rel_2", line(number), 10)
+    found = await pairs.lines(store, "a")
+    assert [each.step for each in found] == list(range(pairs.PAGE + 4, -1, -1))
+    assert len(await pairs.lines(store, "a", limit=3)) == 3
