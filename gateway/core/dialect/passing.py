@@ -14,19 +14,6 @@ from gateway.core.dialect.openai import errors as openai
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.splice import scan
 
-ANTHROPIC_TYPES = {
-    Kind.AUTH: "authentication_error",
-    Kind.FORBIDDEN: "permission_error",
-    Kind.NOT_FOUND: "not_found_error",
-    Kind.TOO_LARGE: "request_too_large",
-    Kind.RATE: "rate_limit_error",
-    Kind.OVERLOADED: "overloaded_error",
-    Kind.UPSTREAM: "api_error",
-    Kind.TIMEOUT: "timeout_error",
-    Kind.INTERNAL: "api_error",
-    Kind.NOT_IMPLEMENTED: "api_error",
-}
-"""Anthropic's type word per kind; every other kind is an `invalid_request_error`."""
 GEMINI_STATUSES = {
     Kind.AUTH: "UNAUTHENTICATED",
     Kind.FORBIDDEN: "PERMISSION_DENIED",
@@ -78,28 +65,6 @@ class Passing:
     def looks_like_error(self, body: bytes) -> bool:
         """All three vendors' error bodies have a top-level `error` object."""
         return openai.looks_like_error(body)
-
-
-class Anthropic(Passing):
-    """`{"type": "error", "error": {"type", "message"}, "request_id"}`; overload is 529."""
-
-    name = "anthropic"
-
-    def status(self, fault: Fault) -> int:
-        """529 in place of 503."""
-        return 529 if fault.kind is Kind.OVERLOADED else fault.status
-
-    def error(self, fault: Fault, request_id: str) -> bytes:
-        """Anthropic has no code: the gateway's stands in front of the message."""
-        kind = ANTHROPIC_TYPES.get(fault.kind) or (
-            "invalid_request_error" if fault.side is Side.CLIENT else "api_error"
-        )
-        inner = {"type": kind, "message": f"{fault.code}: {fault.message}"}
-        return msgspec.json.encode({"type": "error", "error": inner, "request_id": request_id})
-
-    def stream_error(self, fault: Fault, request_id: str, decoder: Decoder | None = None) -> bytes:  # noqa: ARG002 - the protocol has it
-        """The event must be named: its client passes over a nameless one."""
-        return b"event: error\ndata: " + self.error(fault, request_id) + b"\n\n"
 
 
 class Gemini(Passing):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from gateway.core.dialect.anthropic.dialect import Anthropic
 from gateway.core.dialect.openai.dialect import OpenAI
-from gateway.core.dialect.passing import Anthropic, Gemini
+from gateway.core.dialect.passing import Gemini
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

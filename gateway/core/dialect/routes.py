@@ -20,6 +20,8 @@ class Operation(StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     MODELS = "models"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
 
 
 class RouteKind(StrEnum):
@@ -71,7 +73,12 @@ _OPERATIONS = {
     "/embeddings": (Operation.EMBEDDINGS, False),
 }
 """OpenAI's POST operations below the version: operation, and whether it generates."""
-_LATER = frozenset({"/v1/responses", "/v1/messages", "/v1/messages/count_tokens"})
+_MESSAGES = {
+    "/v1/messages": (Operation.MESSAGES, True),
+    "/v1/messages/count_tokens": (Operation.COUNT_TOKENS, False),
+}
+"""Anthropic's POST operations, with their version: its clients take a base URL without one."""
+_LATER = frozenset({"/v1/responses"})
 """POST paths of dialects whose operations still pass through, read only for their `model`."""
 _encoded = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -95,7 +102,7 @@ def find(path: str, providers: Collection[str]) -> Route:
     if first == "openai" and (rest == "v1" or rest.startswith("v1/")):
         path, first = path[len("/openai") :], "v1"
     if first in ("v1", "v1beta"):
-        return _openai(path.removeprefix("/v1"), path) or _default(path)
+        return _messages(path) or _openai(path.removeprefix("/v1"), path) or _default(path)
     if first in providers and (first not in RESERVED or first == "openai") and rest:
         return _pass(first, "/" + rest)
     bare = _openai(path, "/v1" + path)
@@ -121,6 +128,11 @@ def _openai(bare: str, path: str) -> Route | None:
     return None
 
 
+def _messages(path: str) -> Route | None:
+    known = _MESSAGES.get(path)
+    return None if known is None else Route(RouteKind.DIALECT, "anthropic", path, known[0], _POST, generates=known[1])
+
+
 def _azure(path: str) -> Route:
     alias, _, rest = path.removeprefix("/openai/deployments/").partition("/")
     known = _OPERATIONS.get("/" + rest)
@@ -144,6 +156,9 @@ def _pass(provider: str, path: str) -> Route:
     known = _OPERATIONS.get(path.removeprefix("/v1"))
     if known is not None:
         return Route(RouteKind.PASS, "openai", path, known[0], generates=known[1], provider=provider)
+    known = _MESSAGES.get(path)
+    if known is not None:
+        return Route(RouteKind.PASS, "anthropic", path, known[0], generates=known[1], provider=provider)
     return Route(RouteKind.PASS, _dialect_of(path), path, provider=provider)
 
 

@@ -7,21 +7,9 @@ import json
 import pytest
 
 from gateway.core.contract.fault import Fault, Kind, Side
-from gateway.core.dialect.passing import Anthropic, Gemini, Silent
+from gateway.core.dialect.passing import Gemini, Silent
 
 OVERLOADED = Fault(Kind.OVERLOADED, "no_pointer", "Retry shortly.", side=Side.GATEWAY)
-
-
-def test_anthropic_errors() -> None:
-    """Type, request id and 529 for overload (faults.md section 9)."""
-    dialect = Anthropic()
-    assert json.loads(dialect.error(OVERLOADED, "req-1")) == {
-        "type": "error",
-        "error": {"type": "overloaded_error", "message": "no_pointer: Retry shortly."},
-        "request_id": "req-1",
-    }
-    assert dialect.status(OVERLOADED) == 529
-    assert dialect.stream_error(OVERLOADED, "r").startswith(b"event: error\ndata: {")
 
 
 def test_gemini_errors() -> None:
@@ -42,31 +30,29 @@ def test_gemini_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "anthropic", "gemini", "statuses"),
+    ("kind", "gemini", "status"),
     [
-        (Kind.BAD_REQUEST, "invalid_request_error", "INVALID_ARGUMENT", (400, 400)),
-        (Kind.AUTH, "authentication_error", "UNAUTHENTICATED", (401, 401)),
-        (Kind.FORBIDDEN, "permission_error", "PERMISSION_DENIED", (403, 403)),
-        (Kind.NOT_FOUND, "not_found_error", "NOT_FOUND", (404, 404)),
-        (Kind.TOO_LARGE, "request_too_large", "INVALID_ARGUMENT", (413, 413)),
-        (Kind.RATE, "rate_limit_error", "RESOURCE_EXHAUSTED", (429, 429)),
-        (Kind.UPSTREAM, "api_error", "UNAVAILABLE", (502, 503)),
-        (Kind.TIMEOUT, "timeout_error", "DEADLINE_EXCEEDED", (504, 504)),
-        (Kind.INTERNAL, "api_error", "INTERNAL", (500, 500)),
+        (Kind.BAD_REQUEST, "INVALID_ARGUMENT", 400),
+        (Kind.AUTH, "UNAUTHENTICATED", 401),
+        (Kind.FORBIDDEN, "PERMISSION_DENIED", 403),
+        (Kind.NOT_FOUND, "NOT_FOUND", 404),
+        (Kind.TOO_LARGE, "INVALID_ARGUMENT", 413),
+        (Kind.RATE, "RESOURCE_EXHAUSTED", 429),
+        (Kind.UPSTREAM, "UNAVAILABLE", 503),
+        (Kind.TIMEOUT, "DEADLINE_EXCEEDED", 504),
+        (Kind.INTERNAL, "INTERNAL", 500),
     ],
 )
-def test_the_words_of_each_kind(kind: Kind, anthropic: str, gemini: str, statuses: tuple[int, int]) -> None:
+def test_the_words_of_each_kind(kind: Kind, gemini: str, status: int) -> None:
     """The mapping of faults.md section 9."""
     fault = Fault(kind, "x", "y")
-    assert json.loads(Anthropic().error(fault, ""))["error"]["type"] == anthropic
     assert json.loads(Gemini().error(fault, ""))["error"]["status"] == gemini
-    assert (Anthropic().status(fault), Gemini().status(fault)) == statuses
+    assert Gemini().status(fault) == status
 
 
 def test_a_kind_without_a_word_goes_by_its_side() -> None:
     """What is not the client's fault is never called an invalid request."""
     fault = Fault(Kind.CONFLICT, "x", "y", side=Side.GATEWAY)
-    assert json.loads(Anthropic().error(fault, ""))["error"]["type"] == "api_error"
     assert json.loads(Gemini().error(fault, ""))["error"]["status"] == "INTERNAL"
 
 

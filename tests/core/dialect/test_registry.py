@@ -11,6 +11,9 @@ from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import find
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/x", "/v1/responses", "/nowhere", "/livez", "/trivet/runs")
+DONE = b"data: [DONE]\n\n"
+TERMINAL = {"anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\n\n'}
+"""The last event of a stream, where it is not OpenAI's."""
 
 
 def test_every_route_names_a_dialect() -> None:
@@ -28,7 +31,7 @@ def test_the_protocol_is_kept(name: str) -> None:
     assert dialect.model_edit('a"b') in ({"model": b'"a\\"b"'}, {})
     for stream in (True, False):
         decoder = dialect.decoder(None, stream)
-        decoder.feed(b"data: [DONE]\n\n" if stream else b"{}")
+        decoder.feed(TERMINAL.get(name, DONE) if stream else b"{}")
         assert decoder.finish().terminal
     for kind in Kind:
         fault = Fault(kind, "some_code", 'A "message".\n')

@@ -30,6 +30,16 @@ def test_operations(
     assert route == Route(RouteKind.DIALECT, "openai", upstream, operation, methods, generates)
 
 
+@pytest.mark.parametrize(
+    ("path", "operation", "generates"),
+    [("/v1/messages", Operation.MESSAGES, True), ("/v1/messages/count_tokens", Operation.COUNT_TOKENS, False)],
+)
+def test_messages(path: str, operation: Operation, generates: bool) -> None:
+    """Anthropic's operations stand below their version only; a count generates nothing."""
+    assert find(path, PROVIDERS) == Route(RouteKind.DIALECT, "anthropic", path, operation, ("POST",), generates)
+    assert find(path.removeprefix("/v1"), PROVIDERS).kind is RouteKind.UNKNOWN
+
+
 @pytest.mark.parametrize("rest", ["chat/completions", "completions", "embeddings"])
 def test_azure_deployments(rest: str) -> None:
     """Azure's path carries the alias, decoded; the provider's path is the plain one."""
@@ -45,8 +55,6 @@ def test_azure_deployments(rest: str) -> None:
         ("/v1/responses/resp_1/cancel", "openai", ()),
         ("/v1/files", "openai", ()),
         ("/v1/chat/completions/chatcmpl-1", "openai", ()),
-        ("/v1/messages", "anthropic", ("POST",)),
-        ("/v1/messages/count_tokens", "anthropic", ("POST",)),
         ("/v1/messages/batches", "anthropic", ()),
         ("/v1/messagesX", "openai", ()),
         ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", ()),
@@ -74,7 +82,15 @@ def test_responses_without_version() -> None:
         ("/local-vllm/v1/chat/completions", "local-vllm", "/v1/chat/completions", "openai", Operation.CHAT),
         ("/local-vllm/chat/completions", "local-vllm", "/chat/completions", "openai", Operation.CHAT),
         ("/local-vllm/v1/embeddings", "local-vllm", "/v1/embeddings", "openai", Operation.EMBEDDINGS),
-        ("/local-vllm/v1/messages", "local-vllm", "/v1/messages", "anthropic", None),
+        ("/local-vllm/v1/messages", "local-vllm", "/v1/messages", "anthropic", Operation.MESSAGES),
+        (
+            "/local-vllm/v1/messages/count_tokens",
+            "local-vllm",
+            "/v1/messages/count_tokens",
+            "anthropic",
+            Operation.COUNT_TOKENS,
+        ),
+        ("/local-vllm/v1/messages/batches", "local-vllm", "/v1/messages/batches", "anthropic", None),
         ("/local-vllm/v1beta/x", "local-vllm", "/v1beta/x", "gemini", None),
     ],
 )

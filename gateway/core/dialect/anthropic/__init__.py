@@ -1,0 +1,1 @@
+"""Anthropic's wire format: messages, and the count of their tokens."""
