@@ -1,0 +1,1 @@
+"""Prompt and toolset templates, learnt from what is sent: literals that stay, holes where values change."""
