@@ -8,8 +8,8 @@ import msgspec
 
 from gateway.core.contract.artifact import Tool
 from gateway.core.contract.fault import Fault
-from gateway.core.dialect.base import Decoder, Envelope
-from gateway.core.dialect.openai import envelope, errors, reply
+from gateway.core.dialect.base import Assembler, Decoder, Envelope
+from gateway.core.dialect.openai import assemble, envelope, errors, reply
 from gateway.core.dialect.openai import tools as render
 from gateway.core.dialect.routes import Operation
 
@@ -34,6 +34,10 @@ class OpenAI:
     def decoder(self, operation: Operation | None, stream: bool) -> Decoder:  # noqa: ARG002 - the protocol has it
         """Every operation answers in the same few members."""
         return reply.decoder(stream)
+
+    def assembler(self, operation: Operation, stream: bool) -> Assembler:
+        """See `assemble.assembler`."""
+        return assemble.assembler(operation, stream)
 
     def status(self, fault: Fault) -> int:
         """OpenAI uses HTTP's own statuses."""
