@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.fault import Fault, Kind
+from gateway.live.limits import enter
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
@@ -32,7 +33,8 @@ def secret_of(name: bytes, value: bytes) -> bytes:
 def admit(life: Life) -> None:
     """Set `caller` and the credential that a provider with `api_key: client` may be called with.
 
-    Raises Fault: 401 `invalid_api_key`, 400 `ambiguous_header` for keys of two tenants.
+    Raises Fault: 401 `invalid_api_key`, 400 `ambiguous_header` for keys of two tenants, 429 `rate_limited` and
+    `spend_limit_reached` for a caller that has used up its limits.
     """
     view = life.view
     fields = life.incoming.fields
@@ -58,6 +60,8 @@ def admit(life: Life) -> None:
                 reason="header_dup",
             )
     if not keyed:
+        if life.caller.accounts:
+            enter(life)
         return
     if found is None:
         raise Fault(
@@ -67,6 +71,8 @@ def admit(life: Life) -> None:
             "`trivet key new` makes one.",
         )
     life.caller = found
+    if found.accounts:
+        enter(life)
 
 
 def require(life: Life, right: str, doing: str) -> None:

@@ -8,12 +8,17 @@ from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.run import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.core.contract.alias import AliasState
     from gateway.core.contract.exchange import Observed
+    from gateway.core.contract.prompt import Value
     from gateway.core.contract.release import Release
     from gateway.core.contract.run import Stamp, Ticket
     from gateway.core.dialect.base import Decoder, Dialect, Envelope
     from gateway.core.dialect.routes import Route
+    from gateway.live.legs import Legs
+    from gateway.live.spread import Spelled
     from gateway.live.view import Caller, View
     from gateway.store.bind import Bound
     from gateway.upstream.call import Answer
@@ -27,6 +32,10 @@ class Life:
     caller: Caller
     # admit
     credential: bytes | None = None
+    held: int = -1
+    """Tokens held for a limited caller until the true ones are known; -1 while it is in no account."""
+    holding: int = 0
+    """How many of its accounts hold them."""
     # identify
     route: Route | None = None
     dialect: Dialect | None = None
@@ -45,9 +54,18 @@ class Life:
     stamp: Stamp | None = None
     bound: Bound | None = None
     release: Release | None = None
+    legs: Legs | None = None
+    """None when prompt and tools pass as sent."""
+    variables: Mapping[str, Value] | None = None
+    """Prompt variables, once somebody asked for them."""
+    tools_sent: str = ""
+    """sha256 of the tools as sent, once somebody asked for it."""
     # rewrite
     path: str = ""
     """At the provider; empty until known, then the route's own serves."""
+    unit: str = ""
+    spell: Spelled | None = None
+    """Both only where the provider has several endpoints."""
     # forward
     answer: Answer | None = None
     failed: UpstreamFault | None = None
@@ -57,11 +75,15 @@ class Life:
     decoder: Decoder | None = None
     observed: Observed | None = None
     sending: bool = False
+    events: bool = False
+    """The answer is sent as events, so an error can be one."""
     status: int = 0
     outcome: Outcome = Outcome.FAULT
     code: str = ""
     excerpt: str = ""
     flags: tuple[str, ...] = ()
+    # record
+    cost: int | None = None
 
     def __init__(self, view: View, incoming: Incoming, request_id: str, at_ms: int) -> None:
         self.view = view

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Side
 from gateway.core.contract.run import Pin
+from gateway.live.account import Limited
 from gateway.live.overhead import overhead
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.telemetry.counters import Histogram, Register, Registry
 
-TOKEN_KINDS = ("input", "output", "cached")
+TOKEN_KINDS = ("input", "output", "cached", "reasoning", "written")
+ROLE = "live"
+"""Who asked: agents. Shadow, probe and gate count under their own names."""
+MICRO = 1_000_000
 CACHED = 2_000
 """Label sets kept at hand; the registry bounds the labels themselves."""
 
@@ -31,9 +35,13 @@ class Sheet:
     counts: tuple[Register, ...]
     first_byte: Histogram
     whole: Histogram
+    cost: Register
+    unpriced: Register
     input: Register
     output: Register
     cached: Register
+    reasoning: Register
+    written: Register
 
 
 def _status(status: int) -> str:
@@ -94,6 +102,14 @@ class Meters:
             sheet.input.n += usage.input
             sheet.output.n += usage.output
             sheet.cached.n += usage.cached
+            if usage.reasoning:
+                sheet.reasoning.n += usage.reasoning
+            if usage.written:
+                sheet.written.n += usage.written
+            if life.cost is None:
+                sheet.unpriced.n += 1
+            else:
+                sheet.cost.n += life.cost / MICRO
 
     def _sheet(self, life: Life, stamp: Stamp, *, new: bool) -> Sheet:
         """Look up every register that a request of this kind adds to."""
@@ -107,17 +123,21 @@ class Meters:
             counts.append(counter("runs_bound_total", stamp.alias, stamp.release, arm, stamp.pin.value))
         if stamp.pin is Pin.FLOATING:
             counts.append(counter("floating_requests_total", stamp.alias))
-        tokens = [counter("tokens_total", stamp.alias, stamp.release, "live", kind) for kind in TOKEN_KINDS]
+        tokens = [counter("tokens_total", stamp.alias, stamp.release, ROLE, kind) for kind in TOKEN_KINDS]
         histogram = self._registry.histogram
         return Sheet(
             tuple(counts),
             histogram("first_byte_seconds", life.provider),
             histogram("request_seconds", life.provider),
+            counter("cost_usd_total", stamp.alias, stamp.release, ROLE),
+            counter("unpriced_total", stamp.alias, stamp.release, ROLE),
             *tokens,
         )
 
     def refused(self, fault: Fault) -> None:
         """Count a request that got a fault in place of an answer."""
+        if isinstance(fault, Limited):
+            self.add("limited_total", fault.limit, fault.scope)
         if fault.code == "invalid_api_key":
             self.add("auth_total", "refused")
         elif fault.code == "missing_right":

@@ -10,8 +10,9 @@ from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.splice import scan, splice
 from gateway.live import stamps
+from gateway.live.answers import response_lines
 from gateway.live.forward import forward
-from gateway.live.relay import relay, response_lines
+from gateway.live.relay import relay
 from gateway.live.unmanaged import provider_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def entries(worker: Worker, life: Life) -> list[dict[str, object]]:
     names = {**{n: n for n in pointers.aliases}, **life.caller.aliases}
     for name, alias in sorted(names.items()):
         state = pointers.alias(alias)
-        if state is None:
+        if state is None or not life.caller.may(alias):
             continue
         lane = (
             state.lanes.get(f"tenant:{life.caller.tenant}")
@@ -60,9 +61,13 @@ async def models(worker: Worker, life: Life) -> None:
         for one in ours:
             if one["id"] == name:
                 return _send(life, msgspec.json.encode(one))
+        if not life.caller.may(name):
+            raise Fault(Kind.NOT_FOUND, "model_not_found", "No such model.", param="model", reason="model")
         life.provider = provider_of(life)
         await forward(worker, life, None)
         return await relay(worker, life)
+    if life.caller.allow:
+        return _send(life, msgspec.json.encode({"object": "list", "data": ours}))
     if not ours:
         life.provider = provider_of(life)
         await forward(worker, life, None)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Event, Exposure, Step
 from gateway.core.contract.run import Pin, Source
+from gateway.live.costs import cost_of
+from gateway.live.limits import leave
 from gateway.live.overhead import overhead
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ def record(worker: Worker, life: Life) -> None:
     ended = worker.clock()
     if life.observed is None and life.decoder is not None:
         life.observed = life.decoder.observed
+    life.cost = cost_of(life)
+    if life.held >= 0:
+        leave(life, ended)
     worker.meters.request(life, ended)
     stamp = life.stamp
     if stamp is None or life.bound is None:
@@ -63,6 +68,7 @@ def entry(life: Life, stamp: Stamp, ended: float) -> Step:
         prompt=sha256(system).hexdigest() if system else "",
         tools=sha256(tools).hexdigest() if tools else "",
         usage=observed.usage if observed is not None else None,
+        cost_micro=life.cost,
         finish=observed.finish if observed is not None else "",
         attempts=answer.attempts if answer is not None else 0,
         attempt_log=answer.attempt_log if answer is not None else (),

@@ -113,7 +113,7 @@ async def _bind_all(worker: Worker, life: Life, run: str, aliases: list[str]) ->
         one = Life(life.view, life.incoming, life.id, life.at_ms)
         one.caller, one.run, one.source, one.route = life.caller, run, Source.HEADER, life.route
         one.asked = one.alias = life.caller.aliases.get(asked, asked)
-        one.state = worker.store.pointers.alias(one.alias)
+        one.state = worker.store.pointers.alias(one.alias) if life.caller.may(one.alias) else None
         if one.state is None:
             raise Fault(
                 Kind.NOT_FOUND,

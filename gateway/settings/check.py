@@ -13,17 +13,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway.core.contract.release import Mode, Snapshot
-from gateway.core.pinning.triple import CARRIED_OUT, not_carried_out
-from gateway.settings import secrecy
+from gateway.core.dialect.leg import leg_artifact
+from gateway.settings import hosts, secrecy
+from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
-from gateway.settings.model import AliasSettings, ProviderSettings, ReleaseSettings, Settings
+from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
 from gateway.settings.problems import Problem, SettingsError, nearest, shown
 from gateway.settings.urls import AddressError, listener, loopback, target
 
 RESERVED = frozenset(("v1", "v1beta", "trivet", "health", "livez", "readyz", "metrics", "api"))
 """First path segments of the data port that no provider may take."""
-AUTH_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
-DIALECTS = ("openai", "anthropic", "gemini")
+DIALECTS = ("openai", "responses", "anthropic", "gemini")
 LONG_ENOUGH = 32
 """Characters of a stamp key."""
 
@@ -68,7 +68,18 @@ def check(config: Config) -> list[str]:
 
 def findings(config: Config) -> list[Finding]:
     """Everything worth saying about a configuration, in the order of the file."""
-    rules = (_ports, _keys, _segments, _store, _runs, _providers, _aliases, secrecy.exposed_files)
+    rules = (
+        _ports,
+        _keys,
+        _tenants,
+        _segments,
+        _store,
+        _runs,
+        _providers,
+        _aliases,
+        hosts.endpoints,
+        secrecy.exposed_files,
+    )
     found = [
         Finding(Level(level), key, message, config.line(key)) for rule in rules for level, key, message in rule(config)
     ]
@@ -124,6 +135,14 @@ def _keys(config: Config) -> Found:
             )
         if hashes.setdefault(token.sha256, index) != index:
             yield Level.ERROR, f"admin.tokens[{index}].sha256", "is another token again; keep one of the two"
+
+
+def _tenants(config: Config) -> Found:
+    settings = config.settings
+    known = {key.tenant for key in settings.keys} if settings.auth == "keys" else {"default"}
+    for name in settings.tenants:
+        if name not in known:
+            yield Level.WARNING, f"tenants.{shown(name)}", f"has no key{nearest(name, known)}"
 
 
 def _segments(config: Config) -> Found:
@@ -219,27 +238,34 @@ def _provider(config: Config, key: str, provider: ProviderSettings) -> Found:
     yield from _url(f"{key}.base_url", provider.base_url, provider)
     for index, endpoint in enumerate(provider.endpoints):
         yield from _url(f"{key}.endpoints[{index}].url", endpoint.url, provider)
+        yield from _spoken(f"{key}.endpoints[{index}]", endpoint)
     if not provider.api_key.strip():
         message = "is empty; name the key, or write client to forward the caller's own"
         yield Level.ERROR, f"{key}.api_key", message
-    for name in ("api_key", "background_api_key"):
-        if not getattr(provider, name).strip().isprintable() or not getattr(provider, name).isascii():
-            yield Level.ERROR, f"{key}.{name}", "holds characters that no header can carry"
     if provider.background_api_key == "client":
         yield Level.ERROR, f"{key}.background_api_key", "cannot be client: nobody calls in the background"
-    if provider.auth_header and provider.auth_header.lower() not in AUTH_HEADERS:
-        yield Level.ERROR, f"{key}.auth_header", f"must be one of {', '.join(AUTH_HEADERS)}"
-    for index, dialect in enumerate(provider.dialects):
-        if dialect not in DIALECTS:
-            yield Level.ERROR, f"{key}.dialects[{index}]", f"is no dialect{nearest(dialect, DIALECTS)}"
-    for name, value in provider.headers.items():
-        if not _HEADER.match(name) or not value.isprintable() or not value.isascii():
-            yield Level.ERROR, f"{key}.headers.{shown(name)}", "is no header that can be sent"
+    yield from _spoken(key, provider)
     if provider.ca_file and not Path(provider.ca_file).is_file():
         yield Level.ERROR, f"{key}.ca_file", "names a file that does not exist"
     if config.settings.auth == "keys" and provider.api_key == "client":
         message = "is client while auth is keys: callers must send x-trivet-key beside their own provider key"
         yield Level.WARNING, f"{key}.api_key", message
+
+
+def _spoken(key: str, host: ProviderSettings | EndpointSettings) -> Found:
+    """What a provider and an endpoint say in the same words."""
+    for name in ("api_key", "background_api_key"):
+        secret = getattr(host, name, "")
+        if not secret.strip().isprintable() or not secret.isascii():
+            yield Level.ERROR, f"{key}.{name}", "holds characters that no header can carry"
+    if host.auth_header and host.auth_header.lower() not in AUTH_HEADERS:
+        yield Level.ERROR, f"{key}.auth_header", f"must be one of {', '.join(AUTH_HEADERS)}"
+    for index, dialect in enumerate(host.dialects):
+        if dialect not in DIALECTS:
+            yield Level.ERROR, f"{key}.dialects[{index}]", f"is no dialect{nearest(dialect, DIALECTS)}"
+    for name, value in host.headers.items():
+        if not _HEADER.match(name) or not value.isprintable() or not value.isascii():
+            yield Level.ERROR, f"{key}.headers.{shown(name)}", "is no header that can be sent"
 
 
 def _url(key: str, url: str, provider: ProviderSettings) -> Found:
@@ -271,10 +297,14 @@ def _release(config: Config, key: str, release: ReleaseSettings) -> Found:
         if settings.mode is Mode.AS_SENT:
             yield Level.WARNING, f"{key}.{leg}.mode", "is as-sent: the file is not used"
             continue
-        if settings.mode not in CARRIED_OUT:
-            yield Level.ERROR, f"{key}.{leg}", not_carried_out(leg, settings.mode)
-        if not config.resolve(settings.file).is_file():
+        path = config.resolve(settings.file)
+        if not path.is_file():
             yield Level.ERROR, f"{key}.{leg}.file", "names a file that does not exist (relative to this file's folder)"
+            continue
+        try:
+            leg_artifact(leg, settings.mode, path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            yield Level.ERROR, f"{key}.{leg}.file", f"cannot be released: {error}"
     params = release.params
     for part, names in (
         ("set", params.set),

@@ -22,6 +22,7 @@ UsdPerDay = Annotated[
     float, msgspec.Meta(ge=0, extra={"unit": "usd_per_day"}, extra_json_schema={"x-unit": "usd_per_day"})
 ]
 """Money over time; the file may say `5 USD/day`."""
+Usd = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -101,12 +102,20 @@ class RunSettings(Model, frozen=True):
 
 
 class LimitSettings(Model, frozen=True):
-    """Per-key limits."""
+    """Limits of a key or a tenant; 0 is none. Days are UTC days."""
 
     requests_per_minute: Count = 0
     tokens_per_minute: Count = 0
     concurrent_runs: Count = 0
     usd_per_day: UsdPerDay = 0.0
+
+
+class TenantSettings(Model, frozen=True):
+    """What holds for all keys of a tenant together."""
+
+    limits: LimitSettings = LimitSettings()
+    allow: tuple[str, ...] = ()
+    """Names its keys may ask for, as `allow` of a key."""
 
 
 class KeySettings(Model, frozen=True):
@@ -118,6 +127,8 @@ class KeySettings(Model, frozen=True):
     rights: tuple[Literal["pass-through", "provider-state", "learn", "pin-release"], ...] = ()
     aliases: dict[str, str] = {}
     """Model name as sent by this key's agents, to alias."""
+    allow: tuple[str, ...] = ()
+    """Aliases and model names that the key may ask for, `*` in them stands for anything; empty allows all."""
     limits: LimitSettings = LimitSettings()
 
 
@@ -131,15 +142,40 @@ class TimeoutSettings(Model, frozen=True):
 
 
 class EndpointSettings(Model, frozen=True):
-    """One host that serves the same snapshots; `models` maps a snapshot to the name this host knows it by."""
+    """One host that serves the same snapshots. What it does not say itself it has from its provider, as far as that is
+    meant for it: a host of another vendor gets neither key nor headers, and the caller's own key stays with the host of
+    `base_url`."""
 
     url: str
     models: dict[str, str] = {}
+    """Snapshot to the name this host knows it by. Without it the host serves every model under its own name, with it
+    only those that it names."""
     weight: Count = 1
+    """Share of the runs; 0 is a standby, which is called when no other endpoint can be."""
     api_key: str = ""
     """By default the provider's own."""
+    vendor: str = ""
+    """By default what its host tells, else the provider's."""
+    dialects: tuple[str, ...] = ()
+    """By default the provider's, or what the vendor speaks."""
+    auth_header: str = ""
     api_version: str = ""
     """Azure's `api-version` of the deployments path; empty uses the path without versions. By default the provider's own."""
+    headers: dict[str, str] = {}
+    """Put on every call to this host; by default the provider's."""
+
+
+class PriceSettings(Model, frozen=True):
+    """What a model costs, in US dollars per million tokens. Prices of the cache are by default the input's."""
+
+    input: Usd
+    output: Usd
+    cached: Usd | None = None
+    """Input read from the provider's cache."""
+    written: Usd | None = None
+    """Input written to the provider's cache."""
+    written_hour: Usd | None = None
+    """The same, kept for an hour; by default as `written`."""
 
 
 class ProviderSettings(Model, frozen=True):
@@ -163,6 +199,8 @@ class ProviderSettings(Model, frozen=True):
     endpoints: tuple[EndpointSettings, ...] = ()
     headers: dict[str, str] = {}
     connections: Positive = 256
+    prices: dict[str, PriceSettings] = {}
+    """Prices by model id as this provider is called, `*` in them stands for anything; before those of the list."""
 
 
 class LegSettings(Model, frozen=True):
@@ -243,6 +281,8 @@ class Settings(Model, frozen=True):
     stamp_keys: tuple[str, ...] = ()
     runs: RunSettings = RunSettings()
     keys: tuple[KeySettings, ...] = ()
+    tenants: dict[Name, TenantSettings] = {}
+    """Limits of tenants; a tenant without an entry has those of its keys only."""
     segments: dict[Name, tuple[Name, ...]] = {}
     """Named groups of tenants; the `segment` of a key is the same thing said from the other end."""
     providers: dict[Name, ProviderSettings] = {}

@@ -44,6 +44,7 @@ from gateway.store.records import (
 from gateway.store.resp import pack
 from gateway.store.scripts import CREATE_ALIAS, LIVE, sha
 from gateway.store.settle import Settler
+from gateway.store.shares import Told, Use, share
 from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 from gateway.wire.flow import Wait
@@ -169,9 +170,14 @@ class LiveStore:
         """The run that the first known of these ids belongs to (a flow)."""
         return self._links.find(tenant, ids, unsettled=self._binder.unsettled)
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> None:
-        """Tie ids an answer hands out to its run. A run of one request becomes a stored run by it."""
-        turned = self._links.link(tenant, ids, stamp)
+    def own(self, tenant: str, identifier: str, provider: str) -> None:
+        """Note that provider state is a tenant's before any model has answered in it."""
+        self._links.own(tenant, identifier, provider)
+
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = ()) -> None:
+        """Tie ids an answer hands out to its run: tool calls, and provider state with who keeps it. A run of one request
+        becomes a stored run by it."""
+        turned = self._links.link(tenant, ids, stamp, states)
         if turned is not None:
             self._binder.remember(turned)
             self._journal.indexed(turned)
@@ -189,6 +195,13 @@ class LiveStore:
     def event(self, alias: str, entry: Event) -> None:
         """Record one guardrail observation."""
         self._journal.event(alias, entry)
+
+    async def share(self, worker: str, uses: Sequence[Use]) -> list[Told | None]:
+        """Say what this worker used of limits, and hear what the others did; None where it may not have come through.
+
+        `worker` names this life of the worker and no later one. Never raises.
+        """
+        return await share(self._bulk_line, self.keys, worker, uses)
 
     # -- runs API, learning -------------------------------------------------------------------------------------------
 
@@ -224,7 +237,10 @@ class LiveStore:
         return True
 
     async def fetch_release(self, release: str) -> Release | None:
-        """A release the pointers do not name, from memory or the store (a flow). None when unknown or out of reach."""
+        """A release the pointers do not name, from memory or the store (a flow). None when unknown or out of reach.
+
+        Raises Fault 409 `release_unreadable` for a record that this version cannot read, such as one with a newer mode.
+        """
         known = self.pointers.release(release)
         if known is not None:
             return known
@@ -233,10 +249,28 @@ class LiveStore:
             if data is None:
                 return None
             known = decode_release(data)
-        except (Fault, ValueError):
+        except Fault:
             return None
+        except ValueError:
+            raise Fault(
+                Kind.CONFLICT,
+                "release_unreadable",
+                "The release has a part that this version of the gateway does not carry out; one that made it may serve it.",
+                side=Side.GATEWAY,
+            ) from None
         self.pointers.keep(known)
         return known
+
+    async def fetch_artifacts(self, release: Release) -> bool:
+        """Have the prompt and tools of a release at hand (a flow). False when the store lacks one or is out of reach."""
+        wanted = self.pointers.without((release,))
+        try:
+            found = await self._ask_all(self._stamps, *(pack("GET", self.keys.artifact(digest)) for digest in wanted))
+        except Fault:
+            return False
+        for digest, data in zip(wanted, found, strict=True):
+            self.pointers.shelve(digest, data)
+        return not self.pointers.without((release,))
 
     async def create_alias(self, state: AliasState, release: Release) -> bool:
         """Create a learned alias with its release; False when it exists or the store is out of reach (a flow)."""

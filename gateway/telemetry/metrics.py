@@ -1,6 +1,7 @@
 """Every metric of the gateway, in one table. `docs/metrics.md` documents each, and a test keeps the two in step.
 
-Base units (seconds, bytes). Never a run, user, tenant or session id in a label; a label whose values come from outside is
+Base units (seconds, bytes). Never a run, user or session id in a label, and a tenant only where its name stands under
+`tenants` of the configuration; a label whose values come from outside is
 bounded in `LABELS`, and what exceeds the bound folds into `other`.
 """
 
@@ -61,6 +62,7 @@ LABELS: dict[str, Label] = {
     "lane": Label(2000),
     "provider": Label(100, known=True),
     "version": Label(50),
+    "tenant": Label(200, known=True),
 }
 """Labels that can grow. An alias that nobody declared is a name a client made up, so only names given to `Registry.know`
 stand for themselves. Every other label takes words from the code only, and is bounded all the same (`DEFAULT_LIMIT`)."""
@@ -94,13 +96,16 @@ _REQUESTS = (
     _gauge("trivet_in_flight", "Requests in flight."),
     _gauge("trivet_connections", "Open client connections."),
     _counter("trivet_tokens_total", "Tokens as providers count them.", "alias", "release", "role", "kind"),
+    _counter("trivet_cost_usd_total", "What they cost by the price table, in US dollars.", "alias", "release", "role"),
+    _counter("trivet_unpriced_total", "Exchanges with tokens whose price is unknown.", "alias", "release", "role"),
+    _counter("trivet_limited_total", "Requests refused by a limit of their key or tenant.", "limit", "scope"),
+    _gauge("trivet_tenant_inflight", "Requests in flight of a tenant that has limits.", "tenant"),
     _counter("trivet_rejected_total", "Requests refused before any provider was called.", "reason"),
     _counter("trivet_auth_total", "Credentials checked.", "result"),
     _counter("trivet_authz_denied_total", "Requests without the right they need.", "right"),
     _counter("trivet_client_timeout_total", "Clients that were too slow.", "phase"),
     _counter("trivet_client_disconnect_total", "Clients that left before their answer was whole.", "phase"),
     _counter("trivet_conn_rejected_total", "Connections refused over the connection cap."),
-    _counter("trivet_header_sanitised_total", "Header values of clients replaced because they could not be reflected."),
     _counter("trivet_handler_errors_total", "Requests that met an error nobody expected."),
     _counter("trivet_heartbeats_total", "Comments sent into silent streams."),
     _counter("trivet_stream_aborts_total", "Streams ended uncleanly, by who broke them and why.", "side", "reason"),
@@ -123,6 +128,7 @@ _PROVIDERS = (
     _counter("trivet_upstream_requests_total", "Calls to providers, each attempt counted.", "provider", "status_class"),
     _counter("trivet_upstream_errors_total", "Calls to providers that failed.", "provider", "kind"),
     _counter("trivet_retries_total", "Calls that the gateway repeated itself.", "provider", "kind"),
+    _counter("trivet_failovers_total", "Calls at another endpoint than the run's own.", "provider", "kind"),
     _counter("trivet_retry_budget_exhausted_total", "Calls not repeated because the budget was spent.", "provider"),
     _gauge("trivet_breaker_state", "0 closed, 1 half open, 2 open.", "provider", "model", across=Across.MAX),
     _gauge("trivet_upstream_connections", "Connections to providers.", "provider", "state"),

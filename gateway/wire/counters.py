@@ -7,7 +7,7 @@ class WireCounters:
     """What happened on the client-facing side of one process since it started.
 
     `rejected` by reason of BadMessage; `client_timeouts` by phase (head, idle, body, write, linger);
-    `disconnects` by phase of ClientGone (and "head"); `header_sanitised` is counted by who reflects header values.
+    `disconnects` by phase of ClientGone (and "head").
     """
 
     __slots__ = (
@@ -15,7 +15,6 @@ class WireCounters:
         "client_timeouts",
         "disconnects",
         "handler_errors",
-        "header_sanitised",
         "rejected",
         "requests",
     )
@@ -24,7 +23,6 @@ class WireCounters:
         self.accepted = 0
         self.requests = 0
         self.handler_errors = 0
-        self.header_sanitised = 0
         self.rejected: dict[str, int] = {}
         self.client_timeouts: dict[str, int] = {}
         self.disconnects: dict[str, int] = {}

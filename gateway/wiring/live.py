@@ -21,6 +21,7 @@ from pathlib import Path
 from gateway import __version__
 from gateway.live.handler import Handler
 from gateway.live.learn import PinLearner
+from gateway.live.ledger import Ledger
 from gateway.live.meters import Meters
 from gateway.live.refuse import refusal
 from gateway.live.view import View
@@ -68,6 +69,9 @@ class Parts:
     server: Server
     learner: PinLearner
     spool: Writer
+    ledger: Ledger
+    incarnation: str
+    """Names this process in what workers tell each other, and no later process."""
 
 
 def start(task: Assignment, line: Line) -> int:
@@ -114,6 +118,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded, keys: tuple[bytes
             group.create_task(follower.follow(orders, line)),
             group.create_task(spool(parts)),
             group.create_task(parts.learner.work()),
+            group.create_task(parts.ledger.follow(parts.store, parts.incarnation, worker.clock, worker.now_ms)),
         ]
         log.info("worker ready", name=task.name, address=f"{host}:{bound}", config=loaded.config.version)
         line.tell("ready", port=bound)
@@ -127,6 +132,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded, keys: tuple[bytes
         await server.drain(serve.drain)
         for each in running:
             each.cancel()
+    await parts.ledger.exchange(parts.store, parts.incarnation, worker.clock(), worker.now_ms(), every=True)
     await parts.store.close()
     parts.upstreams.close()
     parts.registry.gauge("draining").n = 0
@@ -145,7 +151,8 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     await store.start()
     upstreams = Upstreams(settings, sweeper, registry, wall=time.time)  # noqa: TID251 - wiring reads the clocks
     meters = Meters(registry, log.error)
-    view = View(settings, tables.pinning(), keys, loaded.config.version)
+    ledger, prices = Ledger(settings.serve.workers), tables.prices()
+    view = View(settings, tables.pinning(), keys, loaded.config.version, prices=prices, ledger=ledger)
     worker = Worker(
         view=view,
         store=store,
@@ -174,6 +181,7 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     server.on_error = lambda error: meters.failed("", error)
     registry.source(readings.wire(wire_counters, lambda: server.connections))
     registry.source(readings.store(store_counters))
+    registry.source(readings.limits(ledger))
     registry.gauge("build_info", __version__).n = 1
     registry.gauge("processes", "live").n = 1
     _know(registry, settings)
@@ -189,6 +197,8 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
         server,
         learner,
         Writer(folder, f"live{task.slot}", os.getpid()),
+        ledger,
+        f"{worker_id(task)}:{secrets.token_hex(4)}",
     )
 
 
@@ -200,7 +210,8 @@ def adopt(parts: Parts, fresh: Loaded) -> None:
         keys = stamp_keys(settings)
     except NoStampKey:
         keys = old.stamp_keys
-    parts.worker.view = View(settings, old.pins, keys, fresh.config.version)
+    version = fresh.config.version
+    parts.worker.view = View(settings, old.pins, keys, version, prices=old.prices.table, ledger=parts.ledger)
     _know(parts.registry, settings)
     parts.registry.gauge("config_version", parts.loaded.config.version).n = 0
     parts.registry.gauge("config_version", fresh.config.version).n = 1
@@ -284,6 +295,7 @@ def raise_descriptors() -> None:
 def _know(registry: Registry, settings: Settings) -> None:
     registry.know("alias", settings.aliases)
     registry.know("provider", settings.providers)
+    registry.know("tenant", settings.tenants)
 
 
 def _learned(registry: Registry, name: str, model: str) -> None:

@@ -11,6 +11,7 @@ from gateway.wire.counters import WireCounters
 
 if TYPE_CHECKING:
     from gateway.admin.audit import Audit
+    from gateway.live.ledger import Ledger
 
 
 def wire(counters: WireCounters, connections: Callable[[], int]) -> Callable[[], Iterable[Reading]]:
@@ -18,7 +19,6 @@ def wire(counters: WireCounters, connections: Callable[[], int]) -> Callable[[],
 
     def read() -> Iterator[Reading]:
         yield "connections", (), connections()
-        yield "header_sanitised_total", (), counters.header_sanitised
         yield "handler_errors_total", (), counters.handler_errors
         yield "conn_rejected_total", (), counters.rejected.get("connections", 0)
         for reason, count in counters.rejected.items():
@@ -46,6 +46,16 @@ def store(counters: StoreCounters) -> Callable[[], Iterable[Reading]]:
             yield "pointer_age_seconds", (), counters.pointer_age
         for kind, count in counters.bulk_dropped.items():
             yield "journal_dropped_total", (kind,), count
+
+    return read
+
+
+def limits(ledger: Ledger) -> Callable[[], Iterable[Reading]]:
+    """A source over the tenants that have limits."""
+
+    def read() -> Iterator[Reading]:
+        for tenant, count in ledger.tenants.items():
+            yield "tenant_inflight", (tenant,), count
 
     return read
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.telemetry.metrics import LABELS, METRICS, Metric, Type
 
-FORBIDDEN = {"run", "tenant", "user", "session", "key", "request", "id", "pid"}
+FORBIDDEN = {"run", "user", "session", "key", "request", "id", "pid"}
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
@@ -35,7 +35,7 @@ def test_no_name_twice() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "rejected_total", "client_timeout_total", "requests_total", "header_sanitised_total", "stamp_rejected_total",
+        "rejected_total", "client_timeout_total", "requests_total", "tenant_inflight", "stamp_rejected_total",
         "stamp_missing_total", "auth_total", "authz_denied_total", "config_version", "upstream_errors_total", "retries_total",
         "retry_budget_exhausted_total", "release_unavailable", "model_mismatch_total", "breaker_state", "stream_aborts_total",
         "client_disconnect_total", "heartbeats_total", "redis_up", "pointer_age_seconds", "stamp_wal_pending",

@@ -55,6 +55,8 @@ class Observed(msgspec.Struct, omit_defaults=True):
     usage: Usage | None = None
     tool_calls: list[str] = []
     """Ids of tool calls handed out, in order of appearance."""
+    states: list[str] = []
+    """Ids under which the provider keeps this answer or its conversation, so that a later request can continue it."""
     terminal: bool = False
     """The dialect's terminal event was seen, or a whole non-streamed body."""
     error: str = ""

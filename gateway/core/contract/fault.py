@@ -102,6 +102,8 @@ class Fault(Exception):
         self.reason = reason or code
         self.allow = allow
         self.close = close
+        self.lines = ""
+        """More header lines of the answer, each ended by CRLF."""
 
     def __repr__(self) -> str:
         return f"Fault({self.kind.value}, {self.code!r}, {self.message!r})"
