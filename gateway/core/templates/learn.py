@@ -37,6 +37,7 @@ DIGESTS_KEPT = 2000
 LEARNING_MS = 3_600_000
 """How long a text that nothing settles is kept."""
 ROUNDS = 4
+"""Passes over the variants of a template, and depth of variants of variants, after holes were made."""
 
 
 def read(model: Model, kind: str, digest: str, units: tuple[Unit, ...], at_ms: int) -> Cluster:
@@ -160,7 +161,10 @@ def _generalise(model: Model, parent: Cluster) -> None:
             _refit(model, parent, child)
 
 
-def _refit(model: Model, parent: Cluster, child: Cluster) -> None:
+def _refit(model: Model, parent: Cluster, child: Cluster, depth: int = 0) -> None:
+    """Lay a variant along its parent's new template, and its own variants along what it is then."""
+    if model.cluster(child.id) is not child:
+        return  # folded meanwhile
     laid = fit(parent.units, child.units)
     child.units, child.changes = laid.skeleton, _deltas(laid)
     into = (
@@ -170,6 +174,9 @@ def _refit(model: Model, parent: Cluster, child: Cluster) -> None:
     )
     if into is not None:
         _fold(model, child, into)
+    elif depth < ROUNDS:
+        for each in [each for each in model.clusters if each.parent == child.id]:
+            _refit(model, child, each, depth + 1)
 
 
 def _fold(model: Model, gone: Cluster, into: Cluster) -> None:

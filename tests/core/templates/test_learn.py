@@ -148,10 +148,7 @@ def test_the_order_of_arrival_does_not_matter(order: list[int], kind: str) -> No
     """Whatever comes first: the same texts, two versions of one sentence among them, end as the same two templates."""
     rules = RULES[:8]
     changed = [rules[0].replace("must", "never has to"), *rules[1:]]
-    texts = [
-        text_of(random.Random(n), kind, changed if n % 3 == 0 else rules).replace("End of", "No") for n in range(24)
-    ]
-    texts = [text for text in texts if text]
+    texts = [text_of(random.Random(n), kind, changed if n % 3 == 0 else rules) for n in range(24)]
     model = feed([texts[n] for n in order])
     feed([texts[n] for n in order], model, 100)
     assert len(settled(model)) == 2
