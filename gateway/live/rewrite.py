@@ -1,15 +1,17 @@
-"""Phase 4, rewrite: the release's model and params into the client's own bytes; every other byte stays as it was sent."""
+"""Phase 4, rewrite: the release's model, prompt, tools and params into the client's own bytes; every other byte stays as it was sent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import Params, Snapshot
 from gateway.core.dialect.splice import splice
+from gateway.live.carry import leg_edits
+from gateway.live.spread import placed, spread
+from gateway.live.variables import OWN_MEMBER
 from gateway.live.view import Target
 
 if TYPE_CHECKING:
@@ -19,22 +21,17 @@ if TYPE_CHECKING:
     from gateway.live.worker import Worker
 
 NO_PARAMS = Params()
-MODEL_SAFE = "-._~@"
-"""Characters of a model id that stand in a path as they are (RFC 3986 `pchar`, less what ends a Gemini method name)."""
-OWN_MEMBER = "trivet"
-"""The body member that is ours and never goes upstream."""
 TARGETS_KEPT = 1000
-DIALECTS_OF_VENDOR = {"anthropic": ("anthropic",), "google": ("gemini",)}
-"""Wire formats a vendor's own endpoint speaks, where that is not OpenAI's; `dialects` of the provider overrides."""
 ROUTE_OF_DIALECT = {
     "openai": "/v1/chat/completions",
+    "responses": "/v1/responses",
     "anthropic": "/v1/messages",
     "gemini": "/v1beta/models/{model}:generateContent",
 }
 
 
 def rewrite(worker: Worker, life: Life) -> None:
-    """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`."""
+    """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`, or as `leg_edits`."""
     stamp, envelope, dialect, route = life.stamp, life.envelope, life.dialect, life.route
     assert stamp is not None and envelope is not None and dialect is not None and route is not None
     which = (stamp.model, route)
@@ -47,24 +44,30 @@ def rewrite(worker: Worker, life: Life) -> None:
     life.provider, life.path = target.provider, target.path
     members, release = envelope.members, life.release
     edits = target.edit if envelope.model != target.model else {}
-    if (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
+    legs = life.legs
+    if legs is not None or (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
         edits = dict(edits)
+        if legs is not None:
+            edits.update(leg_edits(worker, life, legs))
         if release is not None:
             edits = {**params_edits(release.triple.params, members), **edits}
         if OWN_MEMBER in members:
             edits[OWN_MEMBER] = None
     if edits:
         life.body = splice(members, edits)
+    if target.several:
+        spread(life, target, edits)
 
 
 def _target(worker: Worker, life: Life, model: str, dialect: Dialect) -> Target:
     """Where a model goes. Raises Fault as `check_speaks`."""
     snapshot = Snapshot.parse(model)
     check_speaks(life, snapshot.provider)
-    wire = worker.upstreams.wire_model(snapshot.provider, snapshot.model)
     assert life.route is not None
-    path = life.route.path.replace("{model}", quote(wire, safe=MODEL_SAFE))
-    return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)), path)
+    wire = worker.upstreams.wire_model(snapshot.provider, snapshot.model, life.route.dialect)
+    several = worker.upstreams.spreads(snapshot.provider)
+    path = placed(life.route.path, wire)
+    return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)), path, several)
 
 
 def params_edits(params: Params, members: Members) -> dict[str, bytes | None]:
@@ -95,8 +98,8 @@ def check_speaks(life: Life, provider: str) -> None:
             param="model",
             reason="model",
         )
-    settings = life.view.providers.get(provider)
-    if settings is None:
+    spoken = life.view.spoken.get(provider)
+    if spoken is None:
         raise Fault(
             Kind.NOT_FOUND,
             "model_not_found",
@@ -104,7 +107,6 @@ def check_speaks(life: Life, provider: str) -> None:
             param="model",
             reason="model",
         )
-    spoken = settings.dialects or DIALECTS_OF_VENDOR.get(life.view.vendors[provider], ())
     if spoken and route.dialect and route.dialect not in spoken:
         raise Fault(
             Kind.BAD_REQUEST,

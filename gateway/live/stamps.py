@@ -30,7 +30,7 @@ def lines(life: Life) -> bytes:
     """All `x-trivet-…` response header lines of a request."""
     stamp, bound = life.stamp, life.bound
     if stamp is None or bound is None:
-        return b"x-trivet-request: %b\r\nx-trivet-attempts: %d\r\n" % (life.id.encode(), attempts(life))
+        return b"x-trivet-request: %b\r\n%b" % (life.id.encode(), called(life))
     marks = (stamp.alias, stamp.release, stamp.model, stamp.pin, stamp.arm)
     kept = life.view.marks
     fixed = kept.get(marks)
@@ -38,16 +38,13 @@ def lines(life: Life) -> bytes:
         if len(kept) >= MARKS_KEPT:
             kept.clear()
         fixed = kept[marks] = _marks(stamp)
-    return (
-        b"x-trivet-request: %b\r\nx-trivet-run: %b\r\nx-trivet-bound: %b\r\nx-trivet-ticket: %b\r\n%bx-trivet-attempts: %d\r\n"
-        % (
-            life.id.encode(),
-            stamp.run.encode(),
-            b"new" if bound.new else b"resumed",
-            _ticket(life.view, stamp),
-            fixed,
-            attempts(life),
-        )
+    return b"x-trivet-request: %b\r\nx-trivet-run: %b\r\nx-trivet-bound: %b\r\nx-trivet-ticket: %b\r\n%b%b" % (
+        life.id.encode(),
+        stamp.run.encode(),
+        b"new" if bound.new else b"resumed",
+        _ticket(life.view, stamp),
+        fixed,
+        called(life),
     )
 
 
@@ -82,7 +79,12 @@ def ticket_of(stamp: Stamp, key: bytes) -> str:
     return sign(ticket, key)
 
 
-def attempts(life: Life) -> int:
-    """How often a provider was called for this request."""
-    called = life.answer or life.failed
-    return called.attempts if called is not None else 0
+def called(life: Life) -> bytes:
+    """How often a provider was called for this request, and which endpoint served, or failed, last."""
+    answer = life.answer
+    if answer is not None:
+        return b"%bx-trivet-attempts: %d\r\n" % (answer.at.mark, answer.attempts)
+    failed = life.failed
+    if failed is not None and failed.attempts:
+        return b"x-trivet-endpoint: %b\r\nx-trivet-attempts: %d\r\n" % (failed.endpoint.encode(), failed.attempts)
+    return b"x-trivet-attempts: 0\r\n"

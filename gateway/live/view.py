@@ -5,6 +5,7 @@ A reload builds a new `View` and swaps it in one assignment; a request keeps the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,18 +13,23 @@ from typing import TYPE_CHECKING
 
 from gateway.core.dialect import routes
 from gateway.core.pinning.classify import vendor_of
+from gateway.core.pinning.prices import glob
+from gateway.live.costs import NO_LIST, PriceBook
+from gateway.live.ledger import DEFAULT_TENANT, Ledger
+from gateway.settings.endpoints import dialects
 from gateway.settings.model import RIGHTS
 
 if TYPE_CHECKING:
     from gateway.core.dialect.routes import Route
+    from gateway.core.pinning.prices import PriceTable
     from gateway.core.pinning.table import PinTable
+    from gateway.live.account import Account
+    from gateway.live.legs import Legs
     from gateway.settings.model import ProviderSettings, Settings
 
-DEFAULT_TENANT = "default"
-"""The tenant of every request when `auth` is not `keys`."""
 ROUTES_KEPT = 4096
 """Paths whose route is remembered; ids in paths would otherwise grow the memory of a worker without end."""
-VENDOR_OF_DIALECT = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+VENDOR_OF_DIALECT = {"openai": "openai", "responses": "openai", "anthropic": "anthropic", "gemini": "google"}
 """Whose own wire format a dialect is: that vendor's provider takes paths that name no alias."""
 
 
@@ -35,6 +41,14 @@ class Caller:
     segment: str
     rights: frozenset[str]
     aliases: Mapping[str, str]
+    accounts: tuple[Account, ...] = ()
+    """Where its requests count: the key's account and the tenant's, as far as they have limits."""
+    allow: tuple[re.Pattern[str], ...] = ()
+    """What an alias or model name must match, each of them, to exist for this caller."""
+
+    def may(self, name: str) -> bool:
+        """Whether a name exists for this caller."""
+        return all(pattern.fullmatch(name) for pattern in self.allow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,8 @@ class Target:
     model: str
     edit: Mapping[str, bytes | None]
     path: str
+    several: bool = False
+    """The provider has several endpoints (`live.spread`)."""
 
 
 class View:
@@ -55,10 +71,13 @@ class View:
         "auth",
         "callers",
         "default_provider",
+        "legs",
+        "lists",
         "marks",
         "max_age",
         "open_caller",
         "pins",
+        "prices",
         "provider_names",
         "providers",
         "routes",
@@ -66,15 +85,27 @@ class View:
         "serve",
         "settings",
         "split_secret",
+        "spoken",
         "stamp_keys",
         "targets",
         "tickets",
+        "toolsets",
         "unmanaged",
         "vendors",
         "version",
     )
 
-    def __init__(self, settings: Settings, pins: PinTable, stamp_keys: tuple[bytes, ...], version: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pins: PinTable,
+        stamp_keys: tuple[bytes, ...],
+        version: str,
+        *,
+        prices: PriceTable = NO_LIST,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """`ledger` holds the accounts that limits count in, over reloads; without one they are this view's own."""
         self.settings = settings
         self.version = version
         self.pins = pins
@@ -87,6 +118,9 @@ class View:
         self.provider_names = frozenset(settings.providers)
         self.providers: Mapping[str, ProviderSettings] = settings.providers
         self.vendors = {name: vendor_of(name, p.base_url, p.vendor) for name, p in settings.providers.items()}
+        self.prices = PriceBook(settings.providers, self.vendors, prices)
+        self.spoken = {name: dialects(name, p) for name, p in settings.providers.items()}
+        """What the endpoints of a provider speak; empty means any."""
         self.default_provider = {d: self._default(settings, d) for d in VENDOR_OF_DIALECT}
         self.run_sources = tuple(s.lower() for s in settings.runs.sources)
         self.routes: dict[str, Route] = {}
@@ -96,19 +130,42 @@ class View:
         """Tickets signed lately (`live.stamps`)."""
         self.targets: dict[tuple[str, Route], Target] = {}
         """Where a release's model goes, by model and route (`live.rewrite`)."""
+        self.legs: dict[str, Legs | None] = {}
+        """Prompt and tools of releases, parsed, by release (`live.legs`)."""
+        self.toolsets: dict[str, str] = {}
+        """Neutral digest of toolsets that were sent, by the sha256 of their bytes (`live.legs`)."""
+        self.lists: dict[bytes, tuple[Mapping[str, str], frozenset[str]]] = {}
+        """Digests that a value of `x-trivet-tools` names, with the labels it was read by (`live.eligible`)."""
         every = frozenset(RIGHTS)
         rights = every if settings.auth == "none" else every - {"learn"}
-        self.open_caller = Caller(DEFAULT_TENANT, "", rights, {})
+        ledger = ledger or Ledger()
+        ledger.renew(settings)
+        allowed = {name: allow(tenant.allow) for name, tenant in settings.tenants.items()}
+        self.open_caller = Caller(
+            DEFAULT_TENANT,
+            "",
+            rights,
+            {},
+            ledger.everybody if settings.auth != "keys" else (),
+            allowed.get(DEFAULT_TENANT, ()),
+        )
         segments = {tenant: name for name, tenants in settings.segments.items() for tenant in tenants}
         self.callers = {
             bytes.fromhex(k.sha256): Caller(
-                k.tenant, k.segment or segments.get(k.tenant, ""), frozenset(k.rights), k.aliases
+                k.tenant,
+                k.segment or segments.get(k.tenant, ""),
+                frozenset(k.rights),
+                k.aliases,
+                ledger.keys[k.sha256],
+                allow(k.allow) + allowed.get(k.tenant, ()),
             )
             for k in settings.keys
         }
 
     def _default(self, settings: Settings, dialect: str) -> str:
         named = settings.default_provider.get(dialect)
+        if not named and dialect == "responses":
+            named = settings.default_provider.get("openai")
         if named:
             return named
         vendor = VENDOR_OF_DIALECT[dialect]
@@ -122,3 +179,8 @@ class View:
                 self.routes.clear()
             known = self.routes[path] = routes.find(path, self.provider_names)
         return known
+
+
+def allow(names: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """The pattern that a list of allowed names makes; none for an empty list, which allows all."""
+    return (re.compile("|".join(glob(name).pattern for name in names), re.DOTALL),) if names else ()

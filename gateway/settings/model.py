@@ -208,6 +208,7 @@ class LegSettings(Model, frozen=True):
 
     file: str
     mode: Mode = Mode.SERVE
+    label: str = ""
 
 
 class ParamSettings(Model, frozen=True):

@@ -18,7 +18,8 @@ def secrets(settings: Settings) -> list[str]:
     found = [*settings.stamp_keys]
     for provider in settings.providers.values():
         found += [provider.api_key, provider.background_api_key, *provider.headers.values()]
-        found += [endpoint.api_key for endpoint in provider.endpoints]
+        for endpoint in provider.endpoints:
+            found += [endpoint.api_key, *endpoint.headers.values()]
     for url in (settings.store.redis, settings.store.shadow_redis):
         user = url.partition("://")[2].rpartition("@")[0]
         found.append(user.partition(":")[2] or user)

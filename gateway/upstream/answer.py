@@ -73,6 +73,10 @@ class Answer:
     provider: Provider
     at: Endpoint
     body: bytes | None = None
+    repeated: bool = False
+    """The gateway called the same endpoint twice, and sat out its wait."""
+    elsewhere: bool = False
+    """Another endpoint may serve what this one refused, when the client repeats the request."""
     wall: Callable[[], float] | None = None
 
 
@@ -115,8 +119,8 @@ async def settle(answer: Answer, shape: ErrorShape) -> Settled:
             headers.append((b"retry-after", _plain(seconds)))
     if b"retry-after-ms" in out.fields and _milliseconds(out.fields) is None:
         replaced.add(b"retry-after-ms")
-    if quota or answer.attempts > 1:
-        # Waiting does not help, or the gateway has done the waiting.
+    if (quota and not answer.elsewhere) or answer.repeated:
+        # Waiting does not help, or the gateway has done the waiting. Going on to another endpoint is no waiting.
         replaced.add(b"x-should-retry")
         headers.append((b"x-should-retry", b"false"))
     return Settled(body, error_code(body), headers=tuple(headers), replaced=frozenset(replaced))
@@ -217,7 +221,8 @@ def _wrapped(answer: Answer, body: bytes, wait: float | None) -> Settled:
     """An error of the same class, in the gateway's words."""
     status = answer.out.status
     kind = _KIND_OF_STATUS.get(status, Kind.UPSTREAM if status >= 500 else Kind.BAD_REQUEST)
-    retry = answer.attempts == 1 and (status == 429 or status >= 500) and not (status == 429 and quota_spent(body))
+    final = status == 429 and quota_spent(body) and not answer.elsewhere
+    retry = not answer.repeated and (status == 429 or status >= 500) and not final
     if status in {429, 503, 529} and wait is None:
         wait = 1.0
     fault = Fault(

@@ -40,6 +40,7 @@ def test_a_bound_answer_says_everything(gateway: LiveGateway) -> None:
         "x-trivet-model": "openai/gpt-4o-2024-08-06",
         "x-trivet-pin": "pinned",
         "x-trivet-arm": "stable",
+        "x-trivet-endpoint": "openai",
         "x-trivet-attempts": "1",
     }
     held = verify(ticket, (STAMP_KEY,), now_ms=gateway.worker.now_ms(), max_age_s=60, tenant="default")

@@ -95,7 +95,7 @@ def test_i1_each_contradiction_is_an_error(text: str, key: str) -> None:
         ("base_url: 'https://10.0.0.1'", "base_url"),
         ("base_url: 'https://u:p@api.openai.com'", "base_url"),
         ("base_url: 'https://2130706433'", "base_url"),
-        ("base_url: 'https://x.example', endpoints: [{url: 'https://169.254.169.254'}]", "endpoints[0].url"),
+        ("base_url: 'https://x.example', endpoints: [{url: 'https://169.254.169.254', api_key: k}]", "endpoints[0].url"),
         ("base_url: 'https://x.example', api_key: ''", "api_key"),
         ("base_url: 'https://x.example', api_key: \"a\\nb\"", "api_key"),
         ("base_url: 'https://x.example', background_api_key: client", "background_api_key"),

@@ -95,12 +95,15 @@ def test_other_methods_and_uploads_pass() -> None:
 
 
 def test_wire_model_is_the_deployment() -> None:
-    """The name for the body is what the endpoint calls the snapshot."""
+    """The name for the body is what the endpoint calls the snapshot; what its map does not name, it does not serve."""
     endpoints = (EndpointSettings(url="https://n.openai.azure.com", models={"gpt-4o-2024-08-06": "prod"}),)
 
     async def scenario(rig: Rig) -> None:
         assert rig.upstreams.wire_model("openai", "gpt-4o-2024-08-06") == "prod"
-        assert rig.upstreams.wire_model("openai", "other") == "other"
+        assert rig.upstreams.wire_model("openai", "prod") == "prod"
+        with pytest.raises(Fault) as caught:
+            rig.upstreams.wire_model("openai", "other")
+        assert (caught.value.status, caught.value.code) == (404, "model_not_found")
 
     go(settings("https://n.openai.azure.com", endpoints=endpoints), scenario)
 

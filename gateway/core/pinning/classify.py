@@ -104,8 +104,12 @@ def vendor_of(provider: str, base_url: str = "", vendor: str = "") -> str:
     A known host goes before the name, so a provider that is called `openai` and lives at OpenRouter is judged as OpenRouter;
     a host that tells nothing (a proxy, a mock) leaves it to the name. Loopback under a name of no vendor is `self-hosted`.
     """
-    if vendor:
-        return vendor
+    found = vendor or vendor_of_host(base_url) or NAMES.get(provider.lower(), "")
+    return found or ("self-hosted" if _host(base_url) in LOCAL else UNKNOWN_VENDOR)
+
+
+def vendor_of_host(base_url: str) -> str:
+    """The vendor that a host belongs to; empty for one that tells nothing (a proxy, a mock, a machine of one's own)."""
     host = _host(base_url)
     for entry, known in HOSTS:
         if host == entry or (entry[0] in ".-" and host.endswith(entry)):
@@ -114,8 +118,7 @@ def vendor_of(provider: str, base_url: str = "", vendor: str = "") -> str:
         (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
     ):
         return "bedrock"
-    known = NAMES.get(provider.lower(), "")
-    return known or ("self-hosted" if host in LOCAL else UNKNOWN_VENDOR)
+    return ""
 
 
 def _host(base_url: str) -> str:

@@ -1,0 +1,62 @@
+"""A request whose provider has several endpoints: what keeps its endpoint, and its bytes for each endpoint's own model name.
+
+The rule: which endpoint is called is decided while calling, so the body is spelled then, from the same edits; with one
+endpoint nothing of this is on the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gateway.core.binding.decide import split_unit
+from gateway.core.contract.run import Source
+from gateway.core.dialect.splice import splice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.live.life import Life
+    from gateway.live.view import Target
+
+MODEL_SAFE = "-._~@"
+"""Characters of a model id that stand in a path as they are (RFC 3986 `pchar`, less what ends a Gemini method name)."""
+
+
+def spread(life: Life, target: Target, edits: Mapping[str, bytes | None]) -> None:
+    """Set `unit` and `spell`. `edits` are those that made `body` for the target's own name of the model."""
+    life.unit = unit(life)
+    life.spell = Spelled(life, target.model, edits)
+
+
+def unit(life: Life) -> str:
+    """What keeps its endpoint: the run, or for a nameless one what the agent opens with, so that the turns of one
+    conversation find the provider's prompt cache again."""
+    if life.source is not Source.NONE or life.envelope is None:
+        return life.run
+    return split_unit(life.view.split_secret, life.caller.tenant, life.alias, life.envelope.opening())
+
+
+class Spelled:
+    """Path and body of one request, by the name that an endpoint knows the model by."""
+
+    __slots__ = ("_edits", "_life", "_model")
+
+    def __init__(self, life: Life, model: str, edits: Mapping[str, bytes | None]) -> None:
+        self._life = life
+        self._model = model
+        self._edits = edits
+
+    def __call__(self, name: str) -> tuple[str, bytes]:
+        """Path and body for an endpoint that calls the model `name`."""
+        life = self._life
+        if name == self._model:
+            return life.path, life.body
+        assert life.dialect is not None and life.envelope is not None and life.route is not None
+        edits = {**self._edits, **life.dialect.model_edit(name)}
+        return placed(life.route.path, name), splice(life.envelope.members, edits) if edits else life.body
+
+
+def placed(path: str, model: str) -> str:
+    """A route's path with the model in it, where the dialect has it there."""
+    return path.replace("{model}", quote(model, safe=MODEL_SAFE))
