@@ -50,6 +50,7 @@ def own_lines(fault: Fault, request_id: str) -> bytes:
     )
     if fault.retry_after is not None:
         text += f"retry-after: {max(0, round(fault.retry_after))}\r\n"
+    text += fault.lines
     if fault.allow:
         text += f"allow: {', '.join(fault.allow)}\r\n"
     return text.encode()
@@ -60,9 +61,8 @@ def answer_fault(life: Life, fault: Fault) -> None:
     incoming = life.incoming
     dialect = life.dialect or DIALECTS["openai"]
     if life.sending:
-        decoder = life.decoder
-        if decoder is not None and life.route is not None and life.envelope is not None and life.envelope.stream:
-            incoming.send(dialect.stream_error(fault, life.id, decoder))
+        if life.events:
+            incoming.send(dialect.stream_error(fault, life.id, life.decoder))
         incoming.abort()
         return
     life.status = dialect.status(fault)

@@ -13,6 +13,9 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.splice import Members, unbounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.core.contract.artifact import Tool
     from gateway.core.contract.exchange import Observed
     from gateway.core.contract.reply import Reply
     from gateway.core.dialect.routes import Operation
@@ -57,6 +60,19 @@ class Envelope:
     def has_tools(self) -> bool:
         """Whether the model is given anything to call."""
         return False
+
+    @property
+    def held(self) -> str:
+        """Id of content that the provider keeps and this request reads, of whatever run it is; empty when there is none."""
+        return ""
+
+    def check_model(self, asked: str) -> None:
+        """For a path that names the model: raise Fault 400 `invalid_model` when the body names another one."""
+
+    def fitted(self, edits: Mapping[str, bytes | None], model: str) -> Mapping[str, bytes | None]:  # noqa: ARG002 - others use it
+        """For a dialect without a `model_edit`: edits as this body takes them, under the names it has its members by, and with
+        the model wherever the body repeats it."""
+        return edits
 
     def metadata(self, key: str) -> str | None:
         """A string member of the request's `metadata`; None when there is none of that name or it is no string."""
@@ -111,6 +127,14 @@ class Decoder(Protocol):
         """The answer is over; whether it was whole is the caller's to know, and `observed.terminal` to say."""
 
 
+class ArrayDecoder(Decoder, Protocol):
+    """Observes an answer that is streamed as one JSON array, fed as it comes. After `finish`, `observed.terminal` says whether
+    the array was closed as well."""
+
+    withheld: int
+    """Where in the piece fed last the array was closed although the answer lacks its end; -1 everywhere else."""
+
+
 class Dialect(Protocol):
     """One wire format."""
 
@@ -122,6 +146,10 @@ class Dialect(Protocol):
 
     def model_edit(self, model: str) -> dict[str, bytes]:
         """The splice that names a model; empty where the dialect has the model in its path."""
+
+    def tools_edit(self, operation: Operation, tools: Sequence[Tool]) -> dict[str, bytes | None]:
+        """The splice that puts a toolset in, in place of every tool sent; empty for an operation that takes no tools. Depends
+        on nothing of the request, so that it is made once."""
 
     def decoder(self, operation: Operation | None, stream: bool) -> Decoder:
         """A new decoder for one answer."""

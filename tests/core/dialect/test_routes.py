@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,9 @@ def test_azure_deployments(rest: str) -> None:
         ("/v1/chat/completions/chatcmpl-1", "openai", ()),
         ("/v1/messages/batches", "anthropic", ()),
         ("/v1/messagesX", "openai", ()),
-        ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", ()),
+        ("/v1beta/files", "gemini", ()),
+        ("/v1alpha/cachedContents/c", "gemini", ()),
+        ("/v1beta/tunedModels/t", "gemini", ()),
         ("/v1", "openai", ()),
         ("/v1/", "openai", ()),
         ("/v1/models/", "openai", ()),
@@ -166,3 +170,55 @@ def test_any_path_has_a_meaning(path: str) -> None:
     assert route.path.startswith("/")
     assert route.operation is not None or not route.generates
     assert (route.provider in PROVIDERS) == (route.kind is RouteKind.PASS)
+
+
+GEMINI = [
+    ("generateContent", Operation.GENERATE, True),
+    ("streamGenerateContent", Operation.GENERATE_STREAM, True),
+    ("countTokens", Operation.COUNT_TOKENS, False),
+    ("embedContent", Operation.EMBEDDINGS, False),
+    ("batchEmbedContents", Operation.EMBEDDINGS, False),
+]
+
+
+@pytest.mark.parametrize("version", ["v1beta", "v1alpha", "v1"])
+@pytest.mark.parametrize(("method", "operation", "generates"), GEMINI)
+def test_gemini_methods(version: str, method: str, operation: Operation, generates: bool) -> None:
+    """The path names model and method; `{model}` stands where the provider's name for it goes."""
+    wanted = Route(
+        RouteKind.DIALECT, "gemini", f"/{version}/models/{{model}}:{method}", operation, ("POST",), generates, "m-1"
+    )
+    assert find(f"/{version}/models/m-1:{method}", PROVIDERS) == wanted
+    passed = find(f"/local-vllm/{version}/models/m-1:{method}", PROVIDERS)
+    assert passed == replace(wanted, kind=RouteKind.PASS, provider="local-vllm")
+    assert find(f"/{version}/tunedModels/m-1:{method}", PROVIDERS) == replace(wanted, alias="tunedModels/m-1")
+    if version == "v1beta":
+        assert find(f"/models/m-1:{method}", PROVIDERS) == wanted
+
+
+@pytest.mark.parametrize(
+    ("segment", "alias"),
+    [("a%20b", "a b"), ("team/support", "team/support"), ("a:b", "a:b"), ("%7Bmodel%7D", "{model}")],
+)
+def test_the_model_of_a_gemini_path_may_be_any_name(segment: str, alias: str) -> None:
+    """Everything up to the last colon, decoded: names of aliases hold slashes and colons."""
+    assert find(f"/v1beta/models/{segment}:countTokens", PROVIDERS).alias == alias
+
+
+def test_a_method_that_is_not_known_still_names_a_model() -> None:
+    """So pins hold for it; below /v1 a colon may belong to the id of an OpenAI model."""
+    route = find("/v1beta/models/veo:predictLongRunning", PROVIDERS)
+    assert (route.kind, route.alias, route.path) == (
+        RouteKind.DEFAULT,
+        "veo",
+        "/v1beta/models/{model}:predictLongRunning",
+    )
+    assert find("/v1/models/ft:gpt-4o:org::x", PROVIDERS).dialect == "openai"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1beta/models", "/v1alpha/models/gemini-2.5-pro", "/v1beta/models/:generateContent"]
+)
+def test_gemini_models(path: str) -> None:
+    """The list and one model; /v1/models is OpenAI's."""
+    assert find(path, PROVIDERS) == Route(RouteKind.DIALECT, "gemini", path, Operation.MODELS, ("GET", "HEAD"))

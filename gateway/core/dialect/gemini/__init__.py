@@ -1,0 +1,1 @@
+"""Gemini's wire format: generateContent, streamed and not, countTokens, embedContent, models."""

@@ -1,0 +1,104 @@
+"""What all kinds of answers have in common: their header lines, what is noted of them on the side, and how a lost one is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.binding.sources import telling
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.dialect.sse import EventTooLarge
+from gateway.live import stamps
+from gateway.upstream.answer import RESPONSE_DROPPED
+from gateway.wire.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.contract.exchange import Observed
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+    from gateway.wire.client import Outgoing
+
+TIMEOUT_CODES = {"between_chunks": "upstream_stalled", "total": "upstream_timeout", "first_byte": "upstream_timeout"}
+
+
+def response_lines(life: Life, out: Outgoing, skip: frozenset[bytes] = frozenset()) -> bytes:
+    """The provider's header lines, less what is ours to drop, followed by the release's stamp."""
+    parts: list[bytes] = []
+    for name, value in out.headers:
+        lower = name.lower()
+        if lower in RESPONSE_DROPPED or lower in skip or lower.startswith(b"x-trivet-"):
+            continue
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(stamps.lines(life))
+    return b"".join(parts)
+
+
+def coded(out: Outgoing) -> bool:
+    """Whether a provider compressed its answer although it was asked not to: such bytes pass, but cannot be read here."""
+    return out.fields.get(b"content-encoding", b"identity").lower() != b"identity"
+
+
+def cut_fault(message: str, code: str = "upstream_cut") -> Fault:
+    """The fault that a cut stream ends with."""
+    return Fault(Kind.UPSTREAM, code, message, side=Side.PROVIDER, retry=False)
+
+
+def lost(worker: Worker, life: Life, error: Exception) -> Fault:
+    """Note how the provider's answer was lost, and the fault that says so."""
+    if life.answer is not None:
+        life.answer.out.abort()
+    if isinstance(error, DeadlineExceeded) and error.phase == "write":
+        life.outcome, life.code = Outcome.SLOW_CLIENT, "slow_client"
+        worker.meters.stream_abort("client", "slow")
+        return cut_fault("The client stopped reading.", "slow_client")
+    if life.answer is not None:
+        life.answer.provider.error("body")
+    if isinstance(error, EventTooLarge):
+        life.outcome, life.code = Outcome.CUT, "event_too_large"
+        worker.meters.stream_abort("upstream", "event_too_large")
+        return cut_fault("The provider sent one event larger than `serve.event_bytes`.", "event_too_large")
+    if isinstance(error, DeadlineExceeded):
+        life.outcome, life.code = Outcome.TIMEOUT, TIMEOUT_CODES.get(error.phase, "upstream_timeout")
+        worker.meters.stream_abort("upstream", error.phase)
+        return Fault(
+            Kind.TIMEOUT,
+            life.code,
+            "The provider stopped sending before its answer was whole.",
+            side=Side.PROVIDER,
+            retry=False,
+        )
+    life.outcome, life.code = Outcome.CUT, "upstream_cut"
+    worker.meters.stream_abort("upstream", "cut")
+    return cut_fault("The provider's answer was cut before it was whole.")
+
+
+def observe(worker: Worker, life: Life, observed: Observed) -> None:
+    """Keep what a whole answer showed, and queue its links."""
+    life.observed = observed
+    if observed.tool_calls or observed.states:
+        link(worker, life, observed.tool_calls, observed.states)
+    note_mismatch(worker, life)
+
+
+def link(worker: Worker, life: Life, ids: list[str], states: Sequence[str] = ()) -> None:
+    """Queue the ids that the next request of this run may bring, before the client can have them: those of tool calls, and
+    those of state, which the provider itself tells apart."""
+    kept = [each for each in ids if telling(each)]
+    if life.stamp is not None and (kept or states):
+        worker.store.link(life.stamp.tenant, kept, life.stamp, states)
+
+
+def note_mismatch(worker: Worker, life: Life) -> None:
+    """Flag an answer whose model is not the pinned one (faults.md D10); it passes all the same."""
+    observed, release = life.decoder.observed if life.decoder is not None else None, life.release
+    if observed is None or release is None or not observed.model:
+        return
+    pinned = release.snapshot.model
+    at = life.answer.at if life.answer is not None else None
+    if at is not None and observed.model == at.models.get(pinned):
+        return
+    if observed.model != pinned and not observed.model.endswith("/" + pinned):
+        life.flags = (*life.flags, "model_mismatch")
+        worker.meters.model_mismatch(life.alias, release.id)
