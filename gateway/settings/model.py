@@ -22,6 +22,13 @@ UsdPerDay = Annotated[
     float, msgspec.Meta(ge=0, extra={"unit": "usd_per_day"}, extra_json_schema={"x-unit": "usd_per_day"})
 ]
 """Money over time; the file may say `5 USD/day`."""
+UsdPerHour = Annotated[
+    float, msgspec.Meta(ge=0, extra={"unit": "usd_per_hour"}, extra_json_schema={"x-unit": "usd_per_hour"})
+]
+"""Money over time; the file may say `5 USD/h`."""
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Capture = Literal["none", "metrics", "hashes", "redacted", "full"]
+"""What is kept of the contents of a shadow's pairs, from the least to the most (`shadow.redact`)."""
 Usd = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -116,6 +123,8 @@ class TenantSettings(Model, frozen=True):
     limits: LimitSettings = LimitSettings()
     allow: tuple[str, ...] = ()
     """Names its keys may ask for, as `allow` of a key."""
+    capture: Capture | None = None
+    """In place of the `capture` of everybody."""
 
 
 class KeySettings(Model, frozen=True):
@@ -259,6 +268,33 @@ class ServeSettings(Model, frozen=True):
     """Seconds of silence after which a comment is sent into a stream that has begun; 0 is off."""
 
 
+class ShadowSettings(Model, frozen=True):
+    """Candidates that run alongside. Every limit holds for a store, whatever number of workers."""
+
+    budget: UsdPerHour = 5.0
+    """USD that candidates and secondaries may cost in an hour; 0 is no limit."""
+    secondary: Share = 0.2
+    """Share of pairs for which the live release is asked a second time, to know its own noise."""
+    ttl: Seconds = 7 * 86400.0
+    """How long the contents of a pair are kept."""
+    providers: tuple[str, ...] = ()
+    """Providers that may be sent traffic which is live at another one."""
+    slots: Positive = 8
+    """Calls at the same time."""
+    timeout: Seconds = 300.0
+    """Longest call."""
+    queue: Positive = 10_000
+    """Jobs that may wait in the store; above it live workers drop what they capture, and count it."""
+    job_bytes: Bytes = 1 << 20
+    """Largest request and answer together that are captured."""
+    queue_bytes: Bytes = 16 << 20
+    """Bytes that a live worker holds of what it captured and the store has not taken yet."""
+    attempts: Positive = 3
+    """Deliveries of a job after which it becomes a dead letter."""
+    redact: tuple[str, ...] = ()
+    """Regular expressions of what `capture: redacted` takes out besides its own patterns."""
+
+
 class RetrySettings(Model, frozen=True):
     """Retries of the gateway itself, inside one release."""
 
@@ -293,3 +329,6 @@ class Settings(Model, frozen=True):
     aliases: dict[Name, AliasSettings] = {}
     serve: ServeSettings = ServeSettings()
     retry: RetrySettings = RetrySettings()
+    capture: Capture = "none"
+    """What is kept of the contents of pairs; a tenant may have a word of its own, a request's header may only lower it."""
+    shadow: ShadowSettings = ShadowSettings()
