@@ -5,6 +5,7 @@ The route decides the dialect, the envelope gives model and stream flag, the run
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.core.binding import ticket as tickets
@@ -13,12 +14,14 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Source
 from gateway.core.dialect.registry import DIALECTS
+from gateway.core.dialect.routes import Operation, RouteKind
 from gateway.live.unmanaged import class_of, provider_of
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
+ANTHROPIC_HEADER = b"anthropic-version"
 JSON_TYPES = (b"application/json", b"text/json")
 RELEASE_PREFIX = "rel_"
 MODEL_LENGTH = 256
@@ -219,7 +222,18 @@ def _grammar(value: bytes, where: str) -> str:
 
 
 def choose_dialect(life: Life) -> None:
-    """Set `dialect` from the route; routes without one answer errors in the OpenAI shape."""
+    """Set `dialect` from the route; routes without one answer errors in the OpenAI shape.
+
+    Some paths are the same in OpenAI's and Anthropic's API (models, files): there a header that every Anthropic client sends
+    says whose is meant, and the route becomes one of that dialect.
+    """
     route = life.route
     assert route is not None
+    if (
+        not route.generates
+        and route.dialect == "openai"
+        and (route.kind is RouteKind.DEFAULT or route.operation is Operation.MODELS)
+        and ANTHROPIC_HEADER in life.incoming.fields
+    ):
+        route = life.route = replace(route, dialect="anthropic")
     life.dialect = DIALECTS.get(route.dialect) or DIALECTS["openai"]

@@ -28,6 +28,8 @@ NAMES_KEPT = 100
 """At most this many names are ever learned by one store (DESIGN section 6)."""
 NOTES_KEPT = 32
 """Notes that may wait; a name that finds no place is seen again with its next answer."""
+VERSION = (b"anthropic-version", b"2023-06-01")
+"""Anthropic answers nothing without it; for all others it is a header they do not know."""
 PROOF = b'{"model":"%b","max_tokens":1,"messages":[{"role":"user","content":"."}]}'
 
 
@@ -97,7 +99,7 @@ class PinLearner(Learner):
     async def _status(
         self, method: str, path: str, provider: str, model: str, body: bytes | None, credential: bytes | None
     ) -> int:
-        headers = [(b"content-type", b"application/json")] if body is not None else []
+        headers = [VERSION, *([(b"content-type", b"application/json")] if body is not None else [])]
         ask = Ask(
             provider=provider,
             model=model,

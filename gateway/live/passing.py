@@ -125,6 +125,9 @@ async def _check_state(worker: Worker, life: Life) -> None:
     if "provider-state" in life.caller.rights:
         return
     segments = [s for s in life.route.path.split("/") if s and s not in ("v1", "v1beta", "openai")]
+    if segments[:1] == ["messages"]:
+        # Anthropic keeps its batches below its messages.
+        segments = segments[1:]
     if len(segments) < 2 or segments[0] not in STATE_COLLECTIONS:
         return
     if await worker.store.linked(life.caller.tenant, (segments[1],)) is None:

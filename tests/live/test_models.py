@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +105,43 @@ def test_a_list_holds_the_names_of_the_key_and_the_lane_of_the_tenant(
         listed = {m["id"]: m["trivet"]["model"] for m in got.json["data"]}
         assert listed == dict.fromkeys(("fast", "first", "support"), "openai/gpt-4o-2024-11-20")
         assert json.loads(got.body)["object"] == "list"
+
+
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+
+
+@pytest.fixture
+def both(redis_server: Any, provider: Provider, tmp_path: Path) -> Iterator[LiveGateway]:
+    """A gateway whose OpenAI provider is not there, and whose Anthropic provider is."""
+    providers: dict[str, Any] = {
+        "openai": {"base_url": "http://127.0.0.1:9", "api_key": "sk-1", "allow_private": True},
+        "anthropic": {"base_url": provider.url, "api_key": "sk-2", "allow_private": True},
+    }
+    with LiveGateway(redis_server.url, tmp_path, providers) as gateway:
+        yield gateway.ready()
+
+
+def test_who_speaks_anthropic_gets_anthropics_list(both: LiveGateway, provider: Provider) -> None:
+    """The header that its clients send says whose list is meant: its provider's, with the aliases in its shape, page by page."""
+    both.alias("support", release("anthropic/claude-sonnet-4-5-20250929"))
+    theirs = b'{ "data": [{"type":"model","id":"claude-x"}], "has_more": true, "last_id": "claude-x" }'
+    provider.then(answer(theirs), answer(theirs), drop)
+    first = both.request("GET", "/v1/models?limit=1", headers=ANTHROPIC)
+    assert [m["id"] for m in first.json["data"]] == ["support", "claude-x"]
+    alias = first.json["data"][0]
+    assert (alias["type"], alias["display_name"], alias["created_at"][:4]) == ("model", "support", "1970")
+    assert both.request("GET", "/v1/models?after_id=claude-x", headers=ANTHROPIC).body == theirs
+    alone = both.request("GET", "/v1/models", headers=ANTHROPIC).json
+    assert (alone["has_more"], alone["first_id"], alone["last_id"]) == (False, "support", "support")
+    assert both.request("GET", "/v1/models/support", headers=ANTHROPIC).json == alias
+    assert provider.requests[0].fields["x-api-key"] == "sk-2"
+
+
+def test_other_shared_paths_go_by_the_same_header(both: LiveGateway, provider: Provider) -> None:
+    """Files and skills of both APIs have one path; errors come in the shape of whoever asks."""
+    provider.then(answer({"id": "file_1"}))
+    assert both.request("GET", "/v1/files/file_1", headers=ANTHROPIC).status == 200
+    assert provider.requests[-1].target == "/v1/files/file_1"
+    refused = both.request("DELETE", "/v1/models", headers=ANTHROPIC)
+    assert (refused.status, refused.json["type"]) == (405, "error")
+    assert both.request("GET", "/v1/files/file_1").json["error"]["code"] == "upstream_connect"
