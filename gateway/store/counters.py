@@ -45,6 +45,10 @@ class StoreCounters:
         "pointer_age",
         "pointer_errors",
         "pointer_updates",
+        "shadow",
+        "shadow_dropped",
+        "shadow_queued",
+        "shadow_taken",
         "stamps",
         "stamps_missing",
         "stamps_new",
@@ -93,6 +97,16 @@ class StoreCounters:
         self.pointer_updates = 0
         self.pointer_errors: dict[str, int] = {}
         self.store_lost = 0
+        self.shadow = LineCounters()
+        self.shadow_queued = 0
+        self.shadow_taken = 0
+        """Captured exchanges that the store has."""
+        self.shadow_dropped: dict[str, int] = {}
+        """Exchanges chosen for a shadow that it never got, by reason: full, queue_full, too_large, redis_oom, ..."""
+
+    def unshadowed(self, reason: str, count: int = 1) -> None:
+        """Count exchanges that the shadow will not get."""
+        self.shadow_dropped[reason] = self.shadow_dropped.get(reason, 0) + count
 
     def dropped(self, reason: str, count: int = 1) -> None:
         """Count bulk records that will not be written."""

@@ -1,0 +1,155 @@
+"""Hands captured exchanges over to the queue of the shadow, on a connection of their own that exists only once something is offered.
+
+Rule of the file: an offer is one bounded, non-blocking append. What cannot be kept is dropped and counted by reason; once the
+store has taken a batch nothing of it can be lost. Nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from msgspec.structs import replace
+
+from gateway.settings.model import ShadowSettings, StoreSettings
+from gateway.store.counters import StoreCounters
+from gateway.store.keys import Keys
+from gateway.store.line import Line, LineOptions
+from gateway.store.resp import argument, pack
+from gateway.store.scripts import sha
+from gateway.store.sinks import LineError
+from gateway.store.target import Finder
+
+FLUSH_SECONDS = 0.005
+BATCH = 64
+BATCH_BYTES = 1 << 20
+UNSENT_LIMIT = 4 << 20
+"""While the kernel has not taken this many bytes, later offers stay in our own, counted, queue."""
+LIMIT_SECONDS = 2.0
+"""Longest wait for the store to take a batch."""
+CLOSE_SECONDS = 0.5
+"""What the store gets at the end to answer the last batches."""
+PARTS = 3
+"""Arguments of the script per job: job, body, reply."""
+
+OFFER = """
+local limit = tonumber(ARGV[1])
+local waiting = redis.call('XLEN', KEYS[1])
+local taken = 0
+for at = 2, #ARGV, 3 do
+  if waiting + taken >= limit then break end
+  redis.call('XADD', KEYS[1], '*', 'job', ARGV[at], 'body', ARGV[at + 1], 'reply', ARGV[at + 2])
+  taken = taken + 1
+end
+return taken
+"""
+"""Append jobs while there is room. KEYS: jobs. ARGV: jobs that may wait, then job, body and reply of each. Reply: how many were
+taken, from the first."""
+
+
+class Offers:
+    """The queue in front of the shadow's stream."""
+
+    def __init__(self, store: StoreSettings, shadow: ShadowSettings, worker: str, counters: StoreCounters) -> None:
+        keys = Keys(store.prefix)
+        self._counters = counters
+        self._limit_bytes = shadow.queue_bytes
+        words = ("EVALSHA", sha(OFFER), "1", keys.shadow_jobs(), str(shadow.queue))
+        self._head = b"".join(argument(word.encode()) for word in words)
+        probe = pack("HSET", keys.shadow_state(), "probe", worker)
+        options = LineOptions("shadow", lambda: probe, LIMIT_SECONDS, (OFFER,))
+        where = store if not store.shadow_redis else replace(store, redis=store.shadow_redis, sentinel=None)
+        self._line = Line(Finder(where), options, counters.shadow)
+        self._line.on_up = self.flush
+        self._queue: deque[bytes] = deque()
+        self._bytes = 0
+        self._asked = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def room(self, size: int) -> bool:
+        """Whether a job of so many bytes would be taken now; where not, it is counted as dropped."""
+        if self._bytes + size <= self._limit_bytes:
+            return True
+        self._counters.unshadowed("full")
+        return False
+
+    def put(self, job: bytes, body: bytes, reply: bytes) -> None:
+        """Offer a job: its record as JSON, the client's body and the provider's answer. Never blocks, never raises."""
+        if not self.room(len(job) + len(body) + len(reply)):
+            return
+        entry = b"".join((argument(job), argument(body), argument(reply)))
+        self._queue.append(entry)
+        self._bytes += len(entry)
+        self._counters.shadow_queued = len(self._queue)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._line.start()
+        if self._timer is None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def flush(self) -> None:
+        """Send what is queued, batch by batch, while the store keeps up; it calls again when it is back."""
+        line = self._line
+        while self._queue and line.up and line.unsent < UNSENT_LIMIT:
+            batch: list[bytes] = []
+            size = 0
+            while self._queue and len(batch) < BATCH and size < BATCH_BYTES:
+                batch.append(self._queue.popleft())
+                size += len(batch[-1])
+            command = b"*%d\r\n" % (5 + PARTS * len(batch)) + self._head + b"".join(batch)
+            self._asked += 1
+            line.send(command, _Batch(self, len(batch), size))
+        self._counters.shadow_queued = len(self._queue)
+
+    def answered(self, size: int, sent: int, taken: int, why: str = "queue_full") -> None:
+        """The fate of a batch of `sent` jobs in `size` bytes: so many were taken, the others were not for this reason. A batch
+        whose answer never came counts as not taken, although it may have been."""
+        self._asked -= 1
+        self._bytes -= size
+        self._counters.shadow_taken += taken
+        if taken < sent:
+            self._counters.unshadowed(why, sent - taken)
+
+    async def close(self) -> None:
+        """Send once more and leave; what stays is counted."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.flush()
+        if self._queue:
+            self._counters.unshadowed("closed", len(self._queue))
+            self._queue.clear()
+        if self._loop is None:
+            return
+        until = self._loop.time() + CLOSE_SECONDS
+        while self._asked and self._line.up and self._loop.time() < until:  # noqa: ASYNC110 - the end of a process
+            await asyncio.sleep(FLUSH_SECONDS)
+        await self._line.close()
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.flush()
+        if self._queue and self._loop is not None and self._line.up:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+
+class _Batch:
+    """Takes the store's answer to one batch."""
+
+    __slots__ = ("_count", "_offers", "_size")
+
+    def __init__(self, offers: Offers, count: int, size: int) -> None:
+        self._offers = offers
+        self._count = count
+        self._size = size
+
+    def done(self, value: Any) -> None:
+        """The store's word: how many it took."""
+        self._offers.answered(self._size, self._count, int(value))
+
+    def fail(self, error: BaseException) -> None:
+        """Refused or lost."""
+        kind = error.kind if isinstance(error, LineError) else "lost"
+        self._offers.answered(self._size, self._count, 0, f"redis_{kind}")
