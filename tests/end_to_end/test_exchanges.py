@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import socket
@@ -12,15 +13,22 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.core.contract.reply import Reply
 from gateway.core.dialect.registry import DIALECTS as KNOWN
-from tests.end_to_end.recorded import ALIAS, FOLDER, Exchange, golden, recordings
+from gateway.core.dialect.routes import find
+from gateway.core.dialect.sse import Splitter
+from tests.end_to_end.recorded import FOLDER, MODELS, Exchange, alias_of, golden, recordings
 from tests.faults.watch import Answer, Raw
 from tests.gateway_process import Gateway, port_of, running
-from tests.provider import Provider, Received, Reply, head
+from tests.provider import Provider, Received, head
+from tests.provider import Reply as Writer
 
-MODEL = "gpt-4o-2024-08-06"
-SAMPLE, SMALL = 6, 6000
-"""How many exchanges go byte by byte outside of the slow run, and up to which size."""
+ENDS = {"openai": (b"[DONE]", b"data: "), "anthropic": (b'"message_stop"', b"event: error\ndata: ")}
+"""By dialect: what stands in the last event of a whole stream, and what the event that ends a cut one begins with."""
+ERRORS = {"openai": {"message", "type", "param", "code"}, "anthropic": {"type", "message"}}
+"""By dialect: the members of an error of the gateway's own."""
+SAMPLE, SMALL = 5, 6000
+"""How many exchanges of a dialect go byte by byte outside of the slow run, and up to which size."""
 Cut = Callable[[bytes], list[bytes]]
 
 
@@ -61,7 +69,7 @@ def stage() -> Iterator[Stage]:
     scripts: dict[str, tuple[Exchange, list[bytes]]] = {}
     sent: dict[str, Received] = {}
 
-    async def behave(received: Received, reply: Reply) -> None:
+    async def behave(received: Received, reply: Writer) -> None:
         key = received.fields["x-replay"]
         sent[key] = received
         exchange, pieces = scripts[key]
@@ -78,12 +86,15 @@ def stage() -> Iterator[Stage]:
                 await reply.write(piece)
                 await asyncio.sleep(0)
 
-    aliases = {ALIAS: {"first_release": {"model": f"openai/{MODEL}"}}}
+    aliases = {alias_of(dialect): {"first_release": {"model": model}} for dialect, model in MODELS.items()}
+    providers = [model.partition("/")[0] for model in MODELS.values()]
     # Statuses that the gateway would try again are wanted as they are here.
     with (
         Provider(behave) as provider,
         running(
-            {"openai": provider.url}, aliases=aliases, retry={"budget": 0, "minimum": 0, "breaker_failures": 100_000}
+            dict.fromkeys(providers, provider.url),
+            aliases=aliases,
+            retry={"budget": 0, "minimum": 0, "breaker_failures": 100_000},
         ) as gateway,
     ):
         yield Stage(gateway, provider, scripts, sent)
@@ -118,7 +129,7 @@ def same(stage: Stage, exchange: Exchange, cut: Cut, kind: str) -> None:
     key = f"{exchange.name}.{kind}"
     got, raw = replay(stage, exchange, cut, key)
     received = stage.sent[key]
-    assert received.body == exchange.upstream(MODEL), key
+    assert received.body == exchange.upstream, key
     assert received.target == exchange.path
     if exchange.stream:
         streamed(exchange, got, raw)
@@ -126,7 +137,7 @@ def same(stage: Stage, exchange: Exchange, cut: Cut, kind: str) -> None:
     assert got is not None, key
     if not proper(exchange):
         # Not the API's own shape: an error of the same class instead, a success that is none becomes 502 (faults.md D5).
-        assert got.json["error"].keys() == {"message", "type", "param", "code"}, (key, got.body)
+        assert got.json["error"].keys() == ERRORS[exchange.dialect], (key, got.body)
         assert got.status == (exchange.status if exchange.status >= 400 else 502)
         return
     assert (got.status, got.body) == (exchange.status, exchange.body), key
@@ -137,7 +148,7 @@ def same(stage: Stage, exchange: Exchange, cut: Cut, kind: str) -> None:
 def proper(exchange: Exchange) -> bool:
     """Whether a whole body is what the API answers: an error of its shape, or a JSON object."""
     if exchange.status >= 400:
-        return KNOWN["openai"].looks_like_error(exchange.body)
+        return KNOWN[exchange.dialect].looks_like_error(exchange.body)
     try:
         return isinstance(json.loads(exchange.body), dict)
     except ValueError:
@@ -146,10 +157,10 @@ def proper(exchange: Exchange) -> bool:
 
 def streamed(exchange: Exchange, got: Answer | None, raw: bytes) -> None:
     """A stream arrives as sent; without its terminal event, the whole events, an error event, and no clean end (E3)."""
-    body = exchange.body
+    body, (last, begin) = exchange.body, ENDS[exchange.dialect]
     if got is not None:
         assert got.body == body, exchange.name
-        assert b"[DONE]" in body
+        assert last in body
         passed(exchange, got)
         return
     seen = dechunked(raw)
@@ -157,18 +168,19 @@ def streamed(exchange: Exchange, got: Answer | None, raw: bytes) -> None:
         # The provider's own error event is the end; what it may have said after that is not waited for.
         assert b'"error"' in seen, exchange.name
         return
-    kept, _, error = seen.rpartition(b"data: ")
+    kept, _, error = seen.rpartition(begin)
     assert body.startswith(kept), exchange.name
-    assert json.loads(error)["error"]["code"] == "upstream_cut"
-    assert b"[DONE]" not in body
+    assert b"upstream_cut" in error
+    assert json.loads(error)["error"].keys() == ERRORS[exchange.dialect]
+    assert last not in body
 
 
 def passed(exchange: Exchange, got: Answer) -> None:
     """Every header of the provider's is there, untouched, beside Trivet's own."""
     for name, value in exchange.headers.items():
         assert got.headers[name] == value.strip(), (exchange.name, name)
-    assert got.headers["x-trivet-alias"] == ALIAS
-    assert got.headers["x-trivet-model"] == f"openai/{MODEL}"
+    assert got.headers["x-trivet-alias"] == exchange.alias
+    assert got.headers["x-trivet-model"] == MODELS[exchange.dialect]
 
 
 def each(work: Callable[[Exchange], None], exchanges: tuple[Exchange, ...] | list[Exchange]) -> None:
@@ -212,12 +224,44 @@ def test_recorded_cut_anywhere(stage: Stage) -> None:
 
 @needs_recordings
 def test_recorded_sample_byte_by_byte(stage: Stage) -> None:
-    """Some recordings, streams and bodies, byte by byte."""
+    """Some recordings of each dialect, streams and bodies, byte by byte."""
     small = [exchange for exchange in recordings() if 0 < len(exchange.body) < SMALL]
-    streams = [exchange for exchange in small if exchange.stream][:SAMPLE]
-    each(
-        lambda exchange: same(stage, exchange, single, "single"), streams + [e for e in small if not e.stream][:SAMPLE]
-    )
+    chosen = []
+    for kind in itertools.product(MODELS, (True, False)):
+        chosen += [exchange for exchange in small if (exchange.dialect, exchange.stream) == kind][:SAMPLE]
+    each(lambda exchange: same(stage, exchange, single, "single"), chosen)
+
+
+def put_together(exchange: Exchange, pieces: list[bytes]) -> Reply:
+    """The reply that an answer is offline, from these pieces."""
+    operation = find(exchange.path, ()).operation
+    assert operation is not None
+    assembler = KNOWN[exchange.dialect].assembler(operation, exchange.stream)
+    for piece in pieces:
+        assembler.feed(piece)
+    return assembler.finish()
+
+
+@needs_recordings
+def test_recorded_replies() -> None:
+    """Every recording decodes to the same reply whole, byte by byte and cut; what the live decoder saw is part of it."""
+    for exchange in recordings():
+        body = exchange.body
+        reply = put_together(exchange, [body])
+        for pieces in (single(body), anywhere(exchange.name)(body)):
+            assert put_together(exchange, pieces) == reply, exchange.name
+        if not exchange.stream:
+            continue
+        crlf = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        assert put_together(exchange, single(crlf)) == reply, exchange.name
+        splitter = Splitter(len(body) + 1)
+        decoder = KNOWN[exchange.dialect].decoder(find(exchange.path, ()).operation, stream=True)
+        for piece in single(body):
+            if events := splitter.feed(piece):
+                decoder.feed(events)
+        decoder.feed(splitter.rest)
+        assert decoder.finish() == reply.observed, exchange.name
+        assert reply.messages or reply.observed.error or not reply.observed.model, exchange.name
 
 
 @pytest.mark.slow
