@@ -59,7 +59,6 @@ async def read_body(life: Life) -> None:
             reason="method",
         )
     life.body = await incoming.body(life.view.serve.body_bytes)
-    assert route.operation is not None
     life.envelope = life.dialect.read(route.operation, life.body)
 
 
@@ -85,15 +84,21 @@ def name_alias(worker: Worker, life: Life) -> None:
             param="model",
             reason="model",
         )
+    if route.alias:
+        envelope.check_model(route.alias)
     pointers = worker.store.pointers
     if named is not None:
         life.alias = named.decode("latin-1")
-        life.state = pointers.alias(life.alias)
+        life.state = pointers.alias(life.alias) if life.caller.may(life.alias) else None
         if life.state is None:
             raise _not_found("x-trivet-alias", "names no alias of this gateway; `trivet alias list` prints them.")
         return
     assert asked is not None
     mapped = life.caller.aliases.get(asked, asked)
+    if not life.caller.may(mapped):
+        raise _not_found(
+            "model", "names nothing that this key may ask for; `allow` of the key or its tenant lists what it may."
+        )
     life.alias = mapped
     life.state = pointers.alias(mapped)
     route = life.route
@@ -127,8 +132,34 @@ def _not_found(param: str, what: str) -> Fault:
 async def find_run(worker: Worker, life: Life) -> None:
     """Set `run`, `source`, `resume`, `ticket` and `label`.
 
-    Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree.
+    Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree, 409
+    `run_stamp_missing` for provider state that no run of the tenant is known to own.
     """
+    await _name_run(worker, life)
+    assert life.envelope is not None
+    state_id = life.envelope.state_id
+    if state_id and life.source is not Source.STATE:
+        await _continue(worker, life, state_id)
+    if life.route is not None and life.route.alias and life.envelope.held:
+        await _check_held(worker, life, life.envelope.held)
+
+
+async def _check_held(worker: Worker, life: Life, held: str) -> None:
+    """Content that the provider keeps is its tenant's alone, though all of them may call the provider with one key. It says
+    nothing of the run: many may read the same. Raises Fault 403 `missing_right`."""
+    if life.view.auth != "keys" or "provider-state" in life.caller.rights:
+        return
+    if await worker.store.linked(life.caller.tenant, (held.rpartition("/")[2],)) is None:
+        raise Fault(
+            Kind.FORBIDDEN,
+            "missing_right",
+            "This key may not use cached content by its name: it lacks the right `provider-state`, and the name is not known to "
+            "be its own.",
+            param="cachedContent",
+        )
+
+
+async def _name_run(worker: Worker, life: Life) -> None:
     view, fields = life.view, life.incoming.fields
     label = fields.get(b"x-trivet-step")
     if label is not None:
@@ -201,17 +232,34 @@ async def _from_state(worker: Worker, life: Life, state_id: str) -> bool:
     if not state_id:
         return False
     linked = await worker.store.linked(life.caller.tenant, (state_id,))
-    life.resume = True
     if linked is None:
-        raise Fault(
-            Kind.CONFLICT,
-            "run_stamp_missing",
-            "The request continues provider state that no run of this tenant is known to own, so its release is unknown. "
-            "Start a new conversation, or send the run's x-trivet-ticket.",
-            param="previous_response_id",
-        )
+        raise _unowned()
     life.run, life.source = linked.run, Source.STATE
+    # Another alias of the run has a stamp of its own, and a conversation may be new: no model has answered in it.
+    life.resume = life.resume or linked.alias == life.alias
     return True
+
+
+async def _continue(worker: Worker, life: Life, state_id: str) -> None:
+    """A run that was named otherwise is a resume too when it continues state of its own, or state that nobody knows; and what
+    nobody knows may be another tenant's."""
+    linked = await worker.store.linked(life.caller.tenant, (state_id,))
+    if linked is None:
+        if life.view.auth == "keys" and "provider-state" not in life.caller.rights:
+            raise _unowned()
+        life.resume = life.resume or "state" in life.view.run_sources
+    elif (linked.run, linked.alias) == (life.run, life.alias):
+        life.resume = True
+
+
+def _unowned() -> Fault:
+    return Fault(
+        Kind.CONFLICT,
+        "run_stamp_missing",
+        "The request continues provider state that no run of this tenant is known to own, so its release is unknown. "
+        "Start a new conversation, or send the run's x-trivet-ticket.",
+        param="previous_response_id",
+    )
 
 
 def _grammar(value: bytes, where: str) -> str:

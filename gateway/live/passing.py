@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.fault import Fault, Kind
+from gateway.core.dialect.routes import Operation, RouteKind
 from gateway.live.admit import require
 from gateway.live.bind import bind
 from gateway.live.forward import forward
-from gateway.live.identify import find_run, is_json, name_alias
-from gateway.live.relay import relay
+from gateway.live.identify import find_run, is_json, name_alias, read_body
+from gateway.live.relay import created, relay
 from gateway.live.rewrite import rewrite
 from gateway.live.unmanaged import provider_of
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.wire.exchange import Incoming
 
 BODY_METHODS = ("POST", "PUT", "PATCH")
+IDENTITY = (b"accept-encoding", b"identity")
 STATE_COLLECTIONS = frozenset(
     {
         "files",
@@ -47,11 +49,19 @@ async def pass_through(worker: Worker, life: Life) -> None:
     """Forward and relay a request whose route is no known operation. Raises Fault."""
     route, incoming = life.route, life.incoming
     assert route is not None
-    if life.view.auth == "keys":
+    if life.view.auth == "keys" and route.kind is not RouteKind.STATE:
         require(life, "pass-through", "use routes outside the gateway's own")
-        await _check_state(worker, life)
-    managed = False
-    if incoming.method in BODY_METHODS and is_json(incoming.fields.get(b"content-type", b"")):
+    state = state_of(life)
+    keeper = await _keeper(worker, life, state[1]) if len(state) > 1 else ""
+    creates = len(state) == 1 and incoming.method == "POST" and route.operation is None
+    if creates:
+        # The id in the answer has to be read.
+        incoming.headers = [*(h for h in incoming.headers if h[0].lower() != b"accept-encoding"), IDENTITY]
+    managed = bool(route.alias)
+    if managed:
+        # The path names the model, so it is pinned whatever the body is.
+        await read_body(life)
+    elif incoming.method in BODY_METHODS and is_json(incoming.fields.get(b"content-type", b"")):
         life.body = await incoming.body(life.view.serve.body_bytes)
         managed = read_model(life)
     if managed:
@@ -61,14 +71,19 @@ async def pass_through(worker: Worker, life: Life) -> None:
         rewrite(worker, life)
         await forward(worker, life, life.body)
     else:
-        life.provider = provider_of(life)
+        if life.envelope is not None and life.envelope.state_id:
+            keeper = await _keeper(worker, life, life.envelope.state_id)
+        life.provider = keeper or provider_of(life)
         if life.body:
             await forward(worker, life, life.body)
         elif incoming.chunked or incoming.length:
             await forward(worker, life, Upload(incoming, life.view.serve.upload_bytes))
         else:
             await forward(worker, life, None)
-    await relay(worker, life)
+    if creates:
+        await created(worker, life)
+    else:
+        await relay(worker, life)
 
 
 class Upload:
@@ -112,27 +127,38 @@ def read_model(life: Life) -> bool:
     assert route is not None and dialect is not None
     if not life.body:
         return False
-    envelope = dialect.read(route.operation, life.body)
-    if not envelope.model:
-        return False
-    life.envelope = envelope
-    return True
+    life.envelope = dialect.read(route.operation, life.body)
+    return bool(life.envelope.model)
 
 
-async def _check_state(worker: Worker, life: Life) -> None:
-    """Provider state by id needs the right `provider-state`, or a record that this tenant owns it."""
-    assert life.route is not None
-    if "provider-state" in life.caller.rights:
-        return
-    segments = [s for s in life.route.path.split("/") if s and s not in ("v1", "v1beta", "openai")]
+def state_of(life: Life) -> list[str]:
+    """The segments of a path under which a provider keeps state: the collection, then an id. Empty for any other path."""
+    route = life.route
+    assert route is not None
+    if route.operation is Operation.COUNT_TOKENS:
+        return []
+    segments = [s for s in route.path.split("/") if s and s not in ("v1", "v1alpha", "v1beta", "openai")]
     if segments[:1] == ["messages"]:
         # Anthropic keeps its batches below its messages.
         segments = segments[1:]
-    if len(segments) < 2 or segments[0] not in STATE_COLLECTIONS:
-        return
-    if await worker.store.linked(life.caller.tenant, (segments[1],)) is None:
+    return segments if segments and segments[0] in STATE_COLLECTIONS else []
+
+
+async def _keeper(worker: Worker, life: Life, state_id: str) -> str:
+    """The provider that keeps state by this id; empty when it is the path's or the only one anyway, or is not known.
+
+    With keys it takes the right `provider-state`, or a record that this tenant owns it. Raises Fault 403 `missing_right`.
+    """
+    view, route = life.view, life.route
+    assert route is not None
+    free = view.auth != "keys" or "provider-state" in life.caller.rights
+    if free and (route.provider or len(view.provider_names) == 1):
+        return ""
+    owner = await worker.store.linked(life.caller.tenant, (state_id,))
+    if owner is None and not free:
         raise Fault(
             Kind.FORBIDDEN,
             "missing_right",
             "This key may not open provider state by id: it lacks the right `provider-state`, and the id is not known to be its own.",
         )
+    return owner.provider if owner is not None and not route.provider and owner.provider in view.provider_names else ""

@@ -36,6 +36,9 @@ class Linked(msgspec.Struct, frozen=True, omit_defaults=True):
 
     run: str
     alias: str = ""
+    """Empty for provider state that no model has answered in yet; its run is then called as the id."""
+    provider: str = ""
+    """Who keeps the state; empty for a tool-call id."""
 
 
 class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +48,7 @@ class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str
     run: str
     alias: str
+    provider: str = ""
 
 
 _plain = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII).fullmatch
@@ -79,12 +83,17 @@ def _link_key(prefix: str, tenant: str, identifier: str) -> str:
     return f"{prefix}:link:{{{tenant}/{identifier}}}"
 
 
-def link_command(prefix: str, record: LinkRecord | tuple[str, str, Linked], ttl_ms: int) -> bytes:
-    """The packed SET of a link; a link that is there is not overwritten."""
+def link_command(
+    prefix: str, record: LinkRecord | tuple[str, str, Linked], ttl_ms: int, *, again: bool = False
+) -> bytes:
+    """The packed SET of a link. A link that is there is not overwritten, unless it is known to be of the same run (`again`):
+    then it lives on, as a conversation does that is still talked in."""
     if isinstance(record, LinkRecord):
-        record = (record.tenant, record.id, Linked(record.run, record.alias))
+        record = (record.tenant, record.id, Linked(record.run, record.alias, record.provider))
     tenant, identifier, linked = record
     key = _link_key(prefix, tenant, identifier)
+    if again:
+        return pack("SET", key, msgspec.json.encode(linked), "PX", ttl_ms)
     return pack("SET", key, msgspec.json.encode(linked), "NX", "PX", ttl_ms)
 
 
@@ -108,34 +117,58 @@ class Links:
         """Whether the run has a key and a journal of its own: it was named, or a link made it one."""
         return stamp.source is not Source.NONE or self._turned.get((stamp.tenant, stamp.run)) is True
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp) -> Stamp | None:
-        """Tie ids to the run of a stamp; where that makes a stored run of it, the stamp as it is stored.
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = ()) -> Stamp | None:
+        """Tie ids to the run of a stamp, those of tool calls and those of provider state; where that makes a stored run of it,
+        the stamp as it is stored.
 
         Never waits and never fails; what the store misses comes from the host log.
         """
         turn = not self.stored(stamp)
-        linked = Linked(stamp.run, stamp.alias)
         commands: list[bytes] = []
         if turn:
             self._turned.put((tenant, stamp.run), True)  # noqa: FBT003 - a set of keys
             # The stamp itself says from now on that the run is a stored one: to other workers, and after a restart.
             stamp = msgspec.structs.replace(stamp, source=Source.TOOL_CALL)
             commands.append(replay_command(self._prefix, stamp, (self._ttl_ms, self._journal_ms), 1))
-        for identifier in ids:
-            self._recent.put((tenant, identifier), linked)
-            commands.append(link_command(self._prefix, (tenant, identifier, linked), self._ttl_ms))
+        records = self._records(tenant, ids, Linked(stamp.run, stamp.alias), commands) if ids else []
+        if states:
+            owner = Linked(stamp.run, stamp.alias, stamp.model.partition("/")[0])
+            records += self._records(tenant, states, owner, commands)
         flags = 0 if self._send(commands) else PENDING
         if turn:
             key = stamp_key(stamp.tenant, stamp.run, stamp.alias)
             _ = self._log.append(STAMP, flags, key, msgspec.json.encode(stamp))
-        for identifier in ids:
-            record = msgspec.json.encode(LinkRecord(identifier, tenant, stamp.run, stamp.alias))
-            _ = self._log.append(LINK, flags, link_key(tenant, identifier), record)
-        if flags:
-            self._counters.log_pending += len(ids) + turn
+        self._append(records, flags, turn)
         return stamp if turn else None
 
+    def own(self, tenant: str, identifier: str, provider: str) -> None:
+        """Note that provider state is a tenant's before any model has answered in it. Never waits and never fails."""
+        commands: list[bytes] = []
+        records = self._records(tenant, (identifier,), Linked(identifier, "", provider), commands)
+        self._append(records, 0 if self._send(commands) else PENDING, 0)
+
+    def _records(self, tenant: str, ids: Sequence[str], linked: Linked, commands: list[bytes]) -> list[LinkRecord]:
+        """Remember links, add their commands, and give what the host log keeps. An id of another run stays with that one."""
+        records: list[LinkRecord] = []
+        for identifier in ids:
+            known = self._recent.get((tenant, identifier))
+            if known is not None and known.run != linked.run:
+                continue
+            self._recent.put((tenant, identifier), linked)
+            command = link_command(self._prefix, (tenant, identifier, linked), self._ttl_ms, again=known is not None)
+            commands.append(command)
+            records.append(LinkRecord(identifier, tenant, linked.run, linked.alias, linked.provider))
+        return records
+
+    def _append(self, records: Sequence[LinkRecord], flags: int, also: int) -> None:
+        for record in records:
+            _ = self._log.append(LINK, flags, link_key(record.tenant, record.id), msgspec.json.encode(record))
+        if flags:
+            self._counters.log_pending += len(records) + also
+
     def _send(self, commands: list[bytes]) -> bool:
+        if not commands:
+            return True
         try:
             self._line.send_batch(b"".join(commands), len(commands), _Sent(self._line, commands))
         except LineError:
@@ -197,7 +230,7 @@ class Links:
                 except msgspec.MsgspecError:
                     continue
                 if entry.id == identifier and entry.tenant == tenant:
-                    linked = Linked(entry.run, entry.alias)
+                    linked = Linked(entry.run, entry.alias, entry.provider)
                     self._recent.put((tenant, identifier), linked)
                     return linked
         return None

@@ -128,7 +128,7 @@ def test_known_operations_under_the_providers_name_are_the_same_operation(
 
 def test_without_the_right_nothing_passes(keyed: LiveGateway, provider: Provider) -> None:
     """403 `missing_right` names the right; the gateway's own routes stay open to such a key."""
-    for path in ("/v1/files", "/openai/v1/audio/speech", "/v1/responses"):
+    for path in ("/v1/files", "/openai/v1/audio/speech", "/v1/conversations"):
         got = keyed.request("GET", path, headers=by("sk-none"))
         assert (got.status, got.json["error"]["code"]) == (403, "missing_right")
         assert "pass-through" in got.json["error"]["message"]

@@ -48,9 +48,11 @@ def test_without_keys_everybody_is_one_tenant(auth: str, rights: set[str]) -> No
 def test_a_dialects_default_provider_is_its_vendors_unless_one_is_named() -> None:
     """The first provider of the vendor, a named one instead, none where there is neither."""
     mine = {"mine": {"base_url": "https://llm.example.com", "vendor": "self-hosted"}}
-    assert view().default_provider == {"openai": "openai", "anthropic": "", "gemini": ""}
+    vendors = {"openai": "openai", "responses": "openai", "anthropic": "", "gemini": ""}
+    assert view().default_provider == vendors
     assert view(providers=mine).default_provider["openai"] == ""
-    assert view(providers=mine, default_provider={"openai": "mine"}).default_provider["openai"] == "mine"
+    named = view(providers=mine, default_provider={"openai": "mine"}).default_provider
+    assert (named["openai"], named["responses"]) == ("mine", "mine"), "both are OpenAI's"
 
 
 def test_routes_are_remembered_within_a_bound() -> None:

@@ -157,7 +157,7 @@ def _responses(bare: str, path: str, provider: str = "") -> Route | None:
     operation, generates = _RESPONSES.get(bare, (Operation.STORED, False))
     if operation is Operation.STORED and bare == "/responses/":
         return None
-    methods = _POST if operation is not Operation.STORED else ()
+    methods = () if provider or operation is Operation.STORED else _POST
     kind = RouteKind.DIALECT if generates else RouteKind.STATE
     return Route(RouteKind.PASS if provider else kind, "responses", path, operation, methods, generates, "", provider)
 

@@ -12,7 +12,10 @@ from gateway.core.dialect.routes import find
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/x", "/v1/responses", "/nowhere", "/livez", "/trivet/runs")
 DONE = b"data: [DONE]\n\n"
-TERMINAL = {"anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\n\n'}
+TERMINAL = {
+    "anthropic": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    "gemini": b'data: {"candidates":[{"finishReason":"STOP"}]}\n\n',
+}
 """The last event of a stream, where it is not OpenAI's."""
 
 
@@ -40,4 +43,5 @@ def test_the_protocol_is_kept(name: str) -> None:
         assert 400 <= dialect.status(fault) < 600
         assert 'A "message".' in json.loads(body)["error"]["message"]
         event = dialect.stream_error(fault, "req-1")
-        assert event.endswith(b"data: " + body + b"\n\n")
+        assert event.endswith(b"}\n\n")
+        assert json.loads(event.partition(b"data: ")[2])["error"] == json.loads(body)["error"]

@@ -53,8 +53,8 @@ def test_azure_deployments(rest: str) -> None:
 @pytest.mark.parametrize(
     ("path", "dialect", "methods"),
     [
-        ("/v1/responses", "openai", ("POST",)),
-        ("/v1/responses/resp_1/cancel", "openai", ()),
+        ("/v1/responses/", "openai", ()),
+        ("/v1/responsesX", "openai", ()),
         ("/v1/files", "openai", ()),
         ("/v1/chat/completions/chatcmpl-1", "openai", ()),
         ("/v1/messages/batches", "anthropic", ()),
@@ -72,9 +72,24 @@ def test_other_versioned_paths_go_to_the_default_provider(path: str, dialect: st
     assert find(path, PROVIDERS) == Route(RouteKind.DEFAULT, dialect, path, methods=methods)
 
 
-def test_responses_without_version() -> None:
-    """The OpenAI paths work without /v1, this one too."""
-    assert find("/responses/x", PROVIDERS) == Route(RouteKind.DEFAULT, "openai", "/v1/responses/x")
+@pytest.mark.parametrize("prefix", ["/v1", "", "/openai/v1", "/openai"])
+@pytest.mark.parametrize(
+    ("rest", "kind", "operation", "generates", "methods"),
+    [
+        ("", RouteKind.DIALECT, Operation.RESPONSES, True, ("POST",)),
+        ("/compact", RouteKind.DIALECT, Operation.COMPACT, True, ("POST",)),
+        ("/input_tokens", RouteKind.STATE, Operation.COUNT_TOKENS, False, ("POST",)),
+        ("/resp_1", RouteKind.STATE, Operation.STORED, False, ()),
+        ("/resp_1/cancel", RouteKind.STATE, Operation.STORED, False, ()),
+        ("/resp_1/some/later_path", RouteKind.STATE, Operation.STORED, False, ()),
+    ],
+)
+def test_responses(
+    prefix: str, rest: str, kind: RouteKind, operation: Operation, generates: bool, methods: tuple[str, ...]
+) -> None:
+    """Responses and all below them, with /v1, without it, and where Azure's clients look; the provider always gets /v1."""
+    wanted = Route(kind, "responses", "/v1/responses" + rest, operation, methods, generates)
+    assert find(f"{prefix}/responses{rest}", PROVIDERS) == wanted
     assert find("/openai/v1/files", PROVIDERS).path == "/v1/files"
 
 
@@ -85,6 +100,8 @@ def test_responses_without_version() -> None:
         ("/openai/audio/speech", "openai", "/audio/speech", "openai", None),
         ("/local-vllm/v1/chat/completions", "local-vllm", "/v1/chat/completions", "openai", Operation.CHAT),
         ("/local-vllm/chat/completions", "local-vllm", "/chat/completions", "openai", Operation.CHAT),
+        ("/local-vllm/v1/responses", "local-vllm", "/v1/responses", "responses", Operation.RESPONSES),
+        ("/local-vllm/responses/resp_1", "local-vllm", "/responses/resp_1", "responses", Operation.STORED),
         ("/local-vllm/v1/embeddings", "local-vllm", "/v1/embeddings", "openai", Operation.EMBEDDINGS),
         ("/local-vllm/v1/messages", "local-vllm", "/v1/messages", "anthropic", Operation.MESSAGES),
         (

@@ -21,10 +21,13 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def error(fault: Fault) -> bytes:
     """The body of an error answer. The request id is in the headers, as OpenAI has it."""
+    return msgspec.json.encode({"error": described(fault)})
+
+
+def described(fault: Fault) -> dict[str, str | None]:
+    """The four members that say what went wrong."""
     kind = TYPES.get(fault.kind) or ("invalid_request_error" if fault.side is Side.CLIENT else "server_error")
-    return msgspec.json.encode(
-        {"error": {"message": fault.message, "type": kind, "param": fault.param, "code": fault.code}}
-    )
+    return {"message": fault.message, "type": kind, "param": fault.param, "code": fault.code}
 
 
 def stream_error(fault: Fault) -> bytes:

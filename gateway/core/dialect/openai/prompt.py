@@ -30,8 +30,9 @@ def text(item: bytes) -> str:
     return next((found for found in map(_said, unbounded(_parts, content)) if found is not None), "")
 
 
-def replaced(item: bytes, new: str) -> bytes:
-    """The message with another text; its other members, and the other parts of its content, keep their bytes.
+def replaced(item: bytes, new: str, kind: str = "text") -> bytes:
+    """The message with another text; its other members, and the other parts of its content, keep their bytes. `kind` is
+    the type of a text part, where one has to be added.
 
     Raises Fault 400 `duplicate_key` when the message, or the part, has a member twice.
     """
@@ -45,7 +46,7 @@ def replaced(item: bytes, new: str) -> bytes:
             parts[index] = splice(scan(part), {"text": msgspec.json.encode(new)})
             break
     else:
-        parts.insert(0, b'{"type":"text","text":%b}' % msgspec.json.encode(new))
+        parts.insert(0, b'{"type":"%b","text":%b}' % (kind.encode(), msgspec.json.encode(new)))
     return splice(members, {"content": b"[" + b",".join(parts) + b"]"})
 
 

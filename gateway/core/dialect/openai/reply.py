@@ -145,8 +145,12 @@ class BodyDecoder:
             self.observed.terminal = True
         elif self._pieces:
             body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self.observed.terminal = note(self.observed, body)
+            self.observed.terminal = self._note(body)
         return self.observed
+
+    def _note(self, body: bytes) -> bool:
+        """Take the body in; False when it is no JSON object. Another format of bodies has its own."""
+        return note(self.observed, body)
 
 
 def decoder(stream: bool) -> Decoder:

@@ -1,0 +1,260 @@
+"""Observes Responses answers: streamed event by event, or a whole object. Only the members named here are looked at.
+
+Most events of a stream say nothing that routing needs: they are told by the members they lack, without being read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import msgspec.structs
+
+from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.dialect.base import Decoder
+from gateway.core.dialect.openai.reply import BodyDecoder, Details, code_of
+from gateway.core.dialect.sse import datas
+
+LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+"""Events that end a stream; each holds the whole response."""
+RUNNING = frozenset({"queued", "in_progress"})
+"""Statuses of a response that is not over: what a background answer has, and the beginning of a stream."""
+
+
+class Tokens(msgspec.Struct, gc=False):
+    """`usage`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: Details | None = None
+    output_tokens_details: Details | None = None
+
+
+class Item(msgspec.Struct, gc=False):
+    """An output item; calls that the client answers have a `call_id`."""
+
+    type: str = ""
+    call_id: str | None = None
+
+
+class Reason(msgspec.Struct, gc=False):
+    """`incomplete_details`."""
+
+    reason: str | None = None
+
+
+class Named(msgspec.Struct, gc=False):
+    """`conversation`."""
+
+    id: str | None = None
+
+
+class Response(msgspec.Struct, gc=False):
+    """A response, whole or so far."""
+
+    object: str | None = None
+    id: str | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    status: str | None = None
+    store: bool | None = None
+    incomplete_details: Reason | None = None
+    conversation: Named | None = None
+    output: list[Item] | None = None
+    usage: Tokens | None = None
+    error: Any = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """An event; the flat error event has a `code` instead of an `error`."""
+
+    type: str = ""
+    response: Response | None = None
+    item: Item | None = None
+    error: Any = None
+    code: Any = None
+
+
+def _parts(kind: type[msgspec.Struct]) -> Mapping[str, Callable[[msgspec.Raw], Any]]:
+    return MappingProxyType(
+        {field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(kind)}
+    )
+
+
+_event = msgspec.json.Decoder(Event).decode
+_response = msgspec.json.Decoder(Response).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_RESPONSE_PARTS, _EVENT_PARTS = _parts(Response), _parts(Event)
+_surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
+_number = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]{1,18})').findall
+_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+def _mere(data: bytes) -> bool:
+    """Whether events hold no response, no item and no error: more of a text, of arguments, or a hosted tool's progress.
+
+    Inside a JSON string the quotes would be escaped, so these names are members, or values that send the events the long way.
+    """
+    return b'"response"' not in data and b'"item"' not in data and b'"error"' not in data and b"[DONE]" not in data
+
+
+class StreamDecoder:
+    """Events of a streamed response. A failed response sets `observed.error` only in `finish`: it is the provider's own end."""
+
+    __slots__ = ("_failed", "_last", "observed")
+
+    def __init__(self) -> None:
+        self.observed = Observed()
+        self._failed = ""
+        self._last = b""
+
+    @property
+    def sequence(self) -> int:
+        """The number that the next event would have."""
+        found = _number(self._last)
+        return int(found[-1]) + 1 if found else 0
+
+    def feed(self, data: bytes) -> None:
+        """Whole events. Those after the last one of the response are passed over."""
+        if b'"sequence_number"' in data:
+            self._last = data
+        observed = self.observed
+        if observed.model and _mere(data):
+            return
+        for text in datas(data):
+            if observed.terminal:
+                return
+            if text.strip() == b"[DONE]":
+                observed.terminal = True
+            else:
+                self._event(text)
+
+    def finish(self) -> Observed:
+        """`terminal` says whether the response came to its end, good or bad."""
+        if self._failed:
+            self.observed.error = self._failed
+        return self.observed
+
+    def _event(self, text: bytes) -> None:
+        try:
+            event = _event(text)
+        except _UNREADABLE:
+            event = _odd_event(text)
+        observed = self.observed
+        if event.item is not None:
+            _call(observed, event.item)
+        if event.response is not None:
+            last = event.type in LAST
+            note(observed, event.response)
+            if last:
+                observed.terminal = True
+                self._failed, observed.error = observed.error, ""
+        elif event.error or event.type == "error":
+            observed.error = code_of(event.error or {"code": event.code})
+
+
+class ResponseDecoder(BodyDecoder):
+    """A whole response, compaction or token count."""
+
+    __slots__ = ()
+
+    def _note(self, body: bytes) -> bool:
+        try:
+            response = _response(body)
+        except _UNREADABLE:
+            odd = _lenient(body, _RESPONSE_PARTS)
+            if odd is None:
+                return False
+            response = Response(**odd)
+        note(self.observed, response)
+        self.observed.finish = self.observed.finish or response.status or ""
+        return True
+
+
+def decoder(stream: bool) -> Decoder:
+    """A new decoder for one answer."""
+    return StreamDecoder() if stream else ResponseDecoder()
+
+
+def note(observed: Observed, response: Response) -> None:
+    """Take in a response, whole or so far."""
+    if not observed.model and response.model:
+        observed.model = response.model
+    if not observed.response_id and response.id:
+        observed.response_id = response.id
+    # Some providers give every event another id; whichever the client brings back continues this answer.
+    kept = response.object == "response" and response.store is not False
+    if kept and response.id and response.id not in observed.states:
+        observed.states.append(response.id)
+    if not observed.fingerprint and response.system_fingerprint:
+        observed.fingerprint = response.system_fingerprint
+    held = response.conversation.id if response.conversation is not None else None
+    if held and held not in observed.states:
+        observed.states.append(held)
+    status = response.status
+    if status is not None and status not in RUNNING:
+        reason = response.incomplete_details
+        observed.finish = (reason.reason if reason is not None and status == "incomplete" else None) or status
+    for item in response.output or ():
+        _call(observed, item)
+    if response.usage is not None:
+        observed.usage = count(response.usage)
+    if response.error or status == "failed":
+        observed.error = code_of(response.error)
+
+
+def _call(observed: Observed, item: Item) -> None:
+    """Note the id of a call that the client is to answer. Outputs that stand among the items repeat their call's."""
+    if item.call_id and item.call_id not in observed.tool_calls:
+        observed.tool_calls.append(item.call_id)
+
+
+def count(tokens: Tokens) -> Usage:
+    """Tokens in the contract's words."""
+    put, got = tokens.input_tokens_details, tokens.output_tokens_details
+    return Usage(
+        tokens.input_tokens or 0,
+        tokens.output_tokens or 0,
+        (put.cached_tokens if put is not None else None) or 0,
+        (got.reasoning_tokens if got is not None else None) or 0,
+    )
+
+
+def _odd_event(text: bytes) -> Event:
+    """An event with some member of another type than OpenAI's: that member is left out, the others are read."""
+    found = _lenient(text, _EVENT_PARTS) or {}
+    if "response" not in found:
+        try:
+            raw = _members(_plain(text)).get("response")
+        except _UNREADABLE:
+            raw = None
+        inner = _lenient(bytes(raw), _RESPONSE_PARTS) if raw is not None else None
+        if inner is not None:
+            found["response"] = Response(**inner)
+    return Event(**found)
+
+
+def _lenient(text: bytes, parts: Mapping[str, Callable[[msgspec.Raw], Any]]) -> dict[str, Any] | None:
+    """The members that are of the type they should be; None for what is no object. An error counts whatever it is."""
+    try:
+        members = _members(_plain(text))
+    except _UNREADABLE:
+        return None
+    found: dict[str, Any] = {}
+    for name, decode in parts.items():
+        raw = members.get(name)
+        if raw is not None:
+            try:
+                found[name] = decode(raw)
+            except _UNREADABLE:
+                if name == "error":
+                    found[name] = name
+    return found
+
+
+def _plain(text: bytes) -> bytes:
+    """Half a character, which the decoder refuses, is read as U+FFFD; models write some."""
+    return _surrogate(b"\\\\ufffd", text) if b"\\u" in text else text
