@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 from gateway.core.contract.fault import Fault, Kind
 from gateway.live.limits import enter
@@ -40,6 +41,8 @@ def admit(life: Life) -> None:
     fields = life.incoming.fields
     keyed = view.auth == "keys"
     found: Caller | None = None
+    if life.incoming.query:
+        take_key(life)
     sent = CREDENTIALS & fields.keys()
     for name in CREDENTIAL_FIELDS if len(sent) > 1 else sent:
         secret = secret_of(name, fields[name]) if name in fields else None
@@ -73,6 +76,33 @@ def admit(life: Life) -> None:
     life.caller = found
     if found.accounts:
         enter(life)
+
+
+def take_key(life: Life) -> None:
+    """Google's clients may send their key as `?key=`. On its paths it is taken out of the query, and counts as if it had come
+    in `x-goog-api-key`: a query is logged in many places, and would reach the provider with a key of ours in it.
+
+    Raises Fault 400 `ambiguous_header` for two keys.
+    """
+    incoming, route = life.incoming, life.route
+    assert route is not None
+    if route.dialect != "gemini" and life.view.vendors.get(route.provider) != "google":
+        return
+    kept: list[str] = []
+    for part in incoming.query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name) != "key":
+            kept.append(part)
+            continue
+        key = unquote_plus(value).encode()
+        if incoming.fields.setdefault(b"x-goog-api-key", key) != key:
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "ambiguous_header",
+                "The request carries two keys, one of them in its query. Send one key.",
+                reason="header_dup",
+            )
+    incoming.query = "&".join(kept)
 
 
 def require(life: Life, right: str, doing: str) -> None:

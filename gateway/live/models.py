@@ -56,9 +56,17 @@ def anthropic_page(data: list[dict[str, object]]) -> dict[str, object]:
     return {"data": data, "has_more": False, "first_id": ends[0], "last_id": ends[1]}
 
 
+def gemini_entry(name: str, model: str) -> dict[str, object]:
+    """An alias in the shape of Gemini's model object, whose name is that of a resource."""
+    methods = ["generateContent", "countTokens", "embedContent"]
+    known = {"name": f"models/{name}", "version": "", "displayName": name, "supportedGenerationMethods": methods}
+    return {**known, "trivet": {"model": model}}
+
+
 SHAPES = {
     "openai": Shape("data", openai_entry, lambda data: {"object": "list", "data": data}),
     "anthropic": Shape("data", anthropic_entry, anthropic_page, ("after_id=", "before_id=")),
+    "gemini": Shape("models", gemini_entry, lambda data: {"models": data}, ("pageToken=", "page_token=")),
 }
 """By the dialect of the route."""
 
@@ -86,7 +94,7 @@ async def models(worker: Worker, life: Life) -> None:
     """Answer the list or one model. An alias is answered here; everything else is the provider's to answer."""
     route, incoming = life.route, life.incoming
     assert route is not None
-    name = route.path.removeprefix("/v1/models").removeprefix("/")
+    name = route.path.partition("/models")[2].removeprefix("/")
     if incoming.method not in route.methods:
         raise Fault(
             Kind.METHOD, "method_not_allowed", "This route takes GET or HEAD.", allow=route.methods, reason="method"

@@ -37,6 +37,8 @@ class Created(msgspec.Struct, gc=False):
     """Provider state that has just been made, as far as it can be asked for again."""
 
     id: str = ""
+    name: str = ""
+    """Google's: `cachedContents/ID`."""
 
 
 _created = msgspec.json.Decoder(Created).decode
@@ -99,7 +101,8 @@ async def created(worker: Worker, life: Life) -> None:
 
 def _id_of(body: bytes) -> str:
     try:
-        return _created(body).id
+        made = _created(body)
+        return made.id or made.name.rpartition("/")[2]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
 

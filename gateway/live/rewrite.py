@@ -53,6 +53,8 @@ def rewrite(worker: Worker, life: Life) -> None:
             edits = {**params_edits(release.triple.params, members), **edits}
         if OWN_MEMBER in members:
             edits[OWN_MEMBER] = None
+    if not target.edit:
+        edits = envelope.fitted(edits, target.model)
     if edits:
         life.body = splice(members, edits)
     if target.several:

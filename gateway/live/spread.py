@@ -7,10 +7,10 @@ endpoint nothing of this is on the way.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from gateway.core.binding.decide import split_unit
 from gateway.core.contract.run import Source
+from gateway.core.dialect.gemini.model import in_path
 from gateway.core.dialect.splice import splice
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from gateway.live.life import Life
     from gateway.live.view import Target
-
-MODEL_SAFE = "-._~@"
-"""Characters of a model id that stand in a path as they are (RFC 3986 `pchar`, less what ends a Gemini method name)."""
 
 
 def spread(life: Life, target: Target, edits: Mapping[str, bytes | None]) -> None:
@@ -53,10 +50,10 @@ class Spelled:
         if name == self._model:
             return life.path, life.body
         assert life.dialect is not None and life.envelope is not None and life.route is not None
-        edits = {**self._edits, **life.dialect.model_edit(name)}
+        edits = life.envelope.fitted({**self._edits, **life.dialect.model_edit(name)}, name)
         return placed(life.route.path, name), splice(life.envelope.members, edits) if edits else life.body
 
 
 def placed(path: str, model: str) -> str:
     """A route's path with the model in it, where the dialect has it there."""
-    return path.replace("{model}", quote(model, safe=MODEL_SAFE))
+    return in_path(path, model) if "{model}" in path else path

@@ -21,7 +21,7 @@ from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSett
 from gateway.settings.problems import Problem, SettingsError, nearest, shown
 from gateway.settings.urls import AddressError, listener, loopback, target
 
-RESERVED = frozenset(("v1", "v1beta", "trivet", "health", "livez", "readyz", "metrics", "api"))
+RESERVED = frozenset(("v1", "v1alpha", "v1beta", "trivet", "health", "livez", "readyz", "metrics", "api"))
 """First path segments of the data port that no provider may take."""
 DIALECTS = ("openai", "responses", "anthropic", "gemini")
 LONG_ENOUGH = 32

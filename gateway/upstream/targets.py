@@ -13,7 +13,7 @@ from gateway.settings.urls import AddressError, Target, target
 __all__ = ["AddressError", "Target", "joined", "safe", "target"]
 
 _VERSIONED = re.compile(r"/(?:v[0-9]+(?:(?:alpha|beta)[0-9]*)?|openai)$")
-_LEADING = re.compile(r"^/v1(?:beta)?(?=/|$)")
+_LEADING = re.compile(r"^/v1(?:alpha|beta)?(?=/|$)")
 _SAFE = re.compile(r"^/[!-\"$-\[\]-~]*\Z")
 
 
