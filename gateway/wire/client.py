@@ -16,6 +16,7 @@ from gateway.wire.deadlines import NEVER, Sweeper
 from gateway.wire.errors import ConnectFailed, DeadlineExceeded, WireError
 from gateway.wire.flow import Wait
 from gateway.wire.line import BodyStream, Line
+from gateway.wire.outbox import Outbox
 from gateway.wire.outgoing import Outgoing
 
 __all__ = ["BodyStream", "CallLimits", "Origin", "Outgoing", "Pool"]
@@ -71,6 +72,7 @@ class Pool:
         self.origin = origin
         self.size = size
         self.open = 0
+        self.outbox = Outbox()
         self._sweeper = sweeper
         self._idle_seconds = idle_seconds
         self._unused: list[Line] = []

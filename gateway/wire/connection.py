@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -33,6 +32,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_advancing",
         "_closing",
+        "_held",
         "_incoming",
         "_loop",
         "_partial",
@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._incoming: Incoming | None = None
         self._partial: bytearray | None = None  # the beginning of a head
         self._tail = b""  # bytes behind the request at hand
+        self._held = b""  # a short answer that waits for the end of the loop's turn
         self._advancing = False
         self._closing = False
         self._reading_paused = False
@@ -102,6 +103,7 @@ class Connection(asyncio.Protocol):
         if incoming is not None and not incoming.finished:
             self._lost(incoming)
             self._transport.abort()
+        self.release()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -150,11 +152,21 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """To the client."""
+        self.release()
         self._transport.write(data)
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        """To the client, without joining the parts where the loop can."""
-        self._transport.writelines(parts)
+    def hold(self, data: bytes) -> None:
+        """To the client, at the end of the loop's turn: a whole short answer."""
+        self._held = data
+        self._server.outbox.add(self)
+
+    def release(self) -> None:
+        """Write the answer that waits for the end of the loop's turn."""
+        data = self._held
+        if data:
+            self._held = b""
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def writable(self) -> Wait[None]:
         """Comes when the transport takes bytes again."""
@@ -199,6 +211,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._tail = b""
         self._partial = None
+        self.release()
         if linger:
             self.phase = "linger"
             self.due = self._loop.time() + LINGER_SECONDS
@@ -216,6 +229,7 @@ class Connection(asyncio.Protocol):
         """Close an answer that is not whole."""
         if reset:
             self._closing = True
+            self.release()
             endpoint = self._transport.get_extra_info("socket")
             if endpoint is not None:  # closing with no time to linger sends a reset
                 endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -312,6 +326,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, data: bytes, end: int) -> None:
         """Read a head, take the body bytes that came with it, start the handler. Raises BadMessage."""
+        if self._held:  # a client that did not wait for its answer
+            self.release()
         server = self._server
         incoming = Incoming(self, self._transport, self._peer, monotonic())
         if len(data) == end:

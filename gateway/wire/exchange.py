@@ -299,10 +299,12 @@ class Incoming(RequestHead):
             return
         if not head:
             self._transport.write(data)
-        elif size <= JOIN_BELOW:
-            self._transport.write(head + data)
-        else:
+        elif size > JOIN_BELOW:
             self._transport.writelines((head, data))
+        elif size == left:
+            self._link.hold(head + data)
+        else:
+            self._transport.write(head + data)
 
     def flush(self) -> None:
         """Let the head leave before any byte of the body is there."""

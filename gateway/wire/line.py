@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
 
     __slots__ = (
         "_buffer",
+        "_held",
         "_informational",
         "_out",
         "_pool",
@@ -61,6 +62,7 @@ class Line(asyncio.Protocol):
         self.loop = loop
         self._out: Outgoing | None = None
         self._buffer = b""
+        self._held = b""
         self._informational = 0
         self._reading_paused = False
         self._write_paused = False
@@ -126,13 +128,24 @@ class Line(asyncio.Protocol):
         self._out = out
         self._informational = 0
         self.due = min(out._total, now + limits.first_byte) if limits.first_byte else out._total
+        if self._held:  # an answer that came before its request had left
+            self.release()
         if not body:
             self._transport.write(head)
         elif len(body) <= JOIN_BELOW:
-            self._transport.write(head + body)
+            self._held = head + body
+            self._pool.outbox.add(self)
         else:
             self._transport.writelines((head, body))
         return out
+
+    def release(self) -> None:
+        """Write the request that waits for the end of the loop's turn."""
+        data = self._held
+        if data:
+            self._held = b""
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     async def upload(self, out: Outgoing, body: BodyStream) -> None:
         """Send a body as it comes, with backpressure; stops early when the answer's head is already there."""
@@ -188,6 +201,7 @@ class Line(asyncio.Protocol):
             return
         self.lost = True
         self.due = NEVER
+        self._held = b""
         self._transport.abort()
         self._pool.lost(self)
         out = self._out

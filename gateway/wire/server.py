@@ -13,6 +13,7 @@ from gateway.wire.deadlines import Sweeper
 from gateway.wire.errors import BadMessage, Draining
 from gateway.wire.exchange import Handler
 from gateway.wire.heads import HeadLimits
+from gateway.wire.outbox import Outbox
 
 Refuse = Callable[[BadMessage], tuple[int, bytes, bytes]]
 """Given a refusal: status, whole header lines and body to answer with. The connection closes afterwards."""
@@ -68,6 +69,7 @@ class Server:
         self.on_error: Callable[[BaseException], None] | None = None
         self.active = 0
         self.draining = False
+        self.outbox = Outbox()
         self._tls = tls
         self._sweeper = Sweeper() if sweeper is None else sweeper
         self._open: set[Connection] = set()
