@@ -15,9 +15,6 @@ import msgspec
 
 from gateway.core.contract.pair import Difference, Line
 
-MODES = ("none", "metrics", "hashes", "redacted", "full")
-"""From the least to the most that is kept."""
-
 PATTERNS: Sequence[tuple[str, str]] = (
     ("email", r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
     ("key", r"\b(?:sk|pk|rk|ghp|gho|xox[abp]|AKIA|AIza)[-_A-Za-z0-9]{12,200}"),
@@ -60,11 +57,6 @@ class Redactor:
         """A body, JSON or a stream of it, redacted within its strings; a bare number that may be a card's becomes a string."""
         text = _bare(lambda match: f'"{self.text(match[0])}"', data.decode("utf-8", "replace"))
         return _strings(lambda match: f'"{self.text(match[1])}"', text).encode()
-
-
-def lower(*modes: str) -> str:
-    """The mode that keeps the least: a header may only lower what tenant and configuration allow."""
-    return min(modes, key=MODES.index)
 
 
 def line(found: Line, mode: str, redactor: Redactor) -> Line:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.contract.pair import Difference, Dimension, Line, PairClass, Side, Turn
-from gateway.shadow.redact import MODES, Redactor, body, line, lower
+from gateway.shadow.redact import Redactor, body, line
 
 REDACTOR = Redactor([r"ticket-\d+"])
 SECRET = "Mail ann@b.example or call +49 170 1234567, card 4111 1111 1111 1111, ticket-77"
@@ -53,12 +53,6 @@ def test_hashes_tell_equal_values() -> None:
     """Under `hashes` equal values stay equal and others differ."""
     one, other = (line(made(value), "hashes", REDACTOR).differences[0] for value in ("a", "b"))
     assert one.primary == one.candidate != other.primary
-
-
-@given(st.sampled_from(MODES), st.sampled_from(MODES))
-def test_a_header_may_only_lower(one: str, other: str) -> None:
-    """The lower of two modes wins, whichever comes first."""
-    assert lower(one, other) == lower(other, one) == MODES[min(MODES.index(one), MODES.index(other))]
 
 
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=60) | st.integers(), max_size=5))

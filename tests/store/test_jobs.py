@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from gateway.core.contract.job import Job
-from gateway.core.contract.pair import Turn
 from gateway.store import jobs
 from gateway.store.client import Store
 
@@ -22,7 +21,6 @@ def job(number: int) -> Job:
         run="r",
         alias="a",
         step=1,
-        turn=Turn.FIRST,
         primary="rel_1",
         candidate="rel_2",
         dialect="openai",

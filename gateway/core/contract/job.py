@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.contract.exchange import Observed, Outcome
-from gateway.core.contract.pair import Turn
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,7 +21,6 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     run: str
     alias: str
     step: int
-    turn: Turn
     primary: str
     """Release that answered."""
     candidate: str

@@ -84,6 +84,15 @@ class Turn(StrEnum):
     TOOL_RESULT = "tool_result"
 
 
+CAPTURES = ("none", "metrics", "hashes", "redacted", "full")
+"""What may be kept of a pair's contents, from the least to the most: a mode never keeps a byte that a higher one would not."""
+
+
+def least(*modes: str) -> str:
+    """The mode that keeps the least: a header may only lower what tenant and configuration allow. Raises ValueError."""
+    return min(modes, key=CAPTURES.index)
+
+
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding between two answers."""
 

@@ -6,7 +6,6 @@ import msgspec
 
 from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.contract.job import Job
-from gateway.core.contract.pair import Turn
 
 
 def test_a_job_reads_back() -> None:
@@ -18,7 +17,6 @@ def test_a_job_reads_back() -> None:
         run="r",
         alias="a",
         step=3,
-        turn=Turn.TOOL_RESULT,
         primary="rel_1",
         candidate="rel_2",
         dialect="openai",

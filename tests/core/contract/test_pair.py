@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.core.contract.pair import Difference, Dimension
+from gateway.core.contract.pair import CAPTURES, Difference, Dimension, least
 
 
 def test_a_difference_reads_back() -> None:
@@ -19,3 +21,9 @@ def test_a_difference_reads_back() -> None:
         "severity": 0.6,
     }
     assert msgspec.json.decode(stored, type=Difference) == found
+
+
+@given(st.sampled_from(CAPTURES), st.sampled_from(CAPTURES))
+def test_a_header_may_only_lower(one: str, other: str) -> None:
+    """The mode that keeps less wins, whichever comes first."""
+    assert least(one, other) == least(other, one) == CAPTURES[min(CAPTURES.index(one), CAPTURES.index(other))]
