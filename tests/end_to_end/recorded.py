@@ -28,11 +28,18 @@ HELLO = {"messages": [{"role": "user", "content": "Hi"}]}
 APIS = {
     "openai-chat": Api("openai", "/v1/chat/completions", HELLO),
     "openai-embeddings": Api("openai", "/v1/embeddings", {"input": "x"}),
+    "openai-responses": Api("responses", "/v1/responses", {"input": "x"}),
+    "openai-responses-compact": Api("responses", "/v1/responses/compact", {"input": "x"}),
+    "openai-responses-count": Api("responses", "/v1/responses/input_tokens", {"input": "x"}),
     "anthropic-messages": Api("anthropic", "/v1/messages", {"max_tokens": 1, **HELLO}),
     "anthropic-count-tokens": Api("anthropic", "/v1/messages/count_tokens", HELLO),
 }
 """By the name that recordings have for it."""
-MODELS = {"openai": "openai/gpt-4o-2024-08-06", "anthropic": "anthropic/claude-sonnet-4-5-20250929"}
+MODELS = {
+    "openai": "openai/gpt-4o-2024-08-06",
+    "responses": "openai/gpt-5-2025-08-07",
+    "anthropic": "anthropic/claude-sonnet-4-5-20250929",
+}
 """What the alias of each dialect is pinned to."""
 HOP = {"transfer-encoding", "content-length", "connection", "content-encoding", "keep-alive"}
 
@@ -73,14 +80,25 @@ def alias_of(dialect: str) -> str:
 
 def _request(given: dict[str, Any] | None, api: Api, *, stream: bool) -> bytes:
     body = dict((given or {}).get("json") or api.request)
+    for state in ("previous_response_id", "conversation"):
+        # Of a run that this gateway has not seen.
+        body.pop(state, None)
     if stream:
         body["stream"] = True
     body["model"] = alias_of(api.dialect)
     return json.dumps(body, ensure_ascii=False, indent=1).encode()
 
 
-def _exchange(name: str, recorded: dict[str, Any]) -> Exchange:
-    api, response = APIS[recorded["dialect"]], recorded["response"]
+def _recorded_api(recorded: dict[str, Any]) -> Api | None:
+    """What a recording is of; None for what is not replayed, such as a look at a stored answer."""
+    request, name = recorded["request"] or {}, recorded["dialect"]
+    end = request.get("url", "").rpartition("/")[2]
+    name += {"compact": "-compact", "input_tokens": "-count"}.get(end, "")
+    return APIS.get(name) if request.get("method", "POST") == "POST" else None
+
+
+def _exchange(name: str, api: Api, recorded: dict[str, Any]) -> Exchange:
+    response = recorded["response"]
     if "text" in response:
         body = response["text"].encode()
     else:
@@ -93,6 +111,9 @@ def _exchange(name: str, recorded: dict[str, Any]) -> Exchange:
 
 def _api(dialect: str, name: str) -> Api:
     """What a file of the own set is an answer of."""
+    if dialect == "responses":
+        kind = "-compact" if "compact" in name else "-count" if "count" in name else ""
+        return APIS["openai-responses" + kind]
     if dialect == "anthropic":
         return APIS["anthropic-count-tokens" if "count" in name else "anthropic-messages"]
     if "embedding" in name:
@@ -126,6 +147,7 @@ def recordings() -> tuple[Exchange, ...]:
     for folder in APIS:
         for file in sorted((FOLDER / folder).glob("*.json")) if FOLDER.is_dir() else ():
             for number, recorded in enumerate(json.loads(file.read_bytes())["exchanges"]):
-                if recorded["dialect"] in APIS:
-                    found.append(_exchange(f"{file.stem}-{number}", recorded))
+                api = _recorded_api(recorded)
+                if api is not None:
+                    found.append(_exchange(f"{file.stem}-{number}", api, recorded))
     return tuple(found)
