@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from gateway.cli import show
 from gateway.cli.exits import Exit
 from gateway.cli.reach import HERE, Failed, Reach
-from gateway.settings.model import ADMIN_RIGHTS, RIGHTS, KeySettings, Name
+from gateway.settings.model import ADMIN_RIGHTS, RIGHTS, KeySettings, LimitSettings, Name
 
 PREFIX = "sk-trivet-"
 """What a key begins with: SDKs and leak scanners know the shape."""
@@ -38,6 +38,11 @@ class KeyRow(msgspec.Struct):
     segment: str
     rights: tuple[str, ...]
     line: int
+    allow: tuple[str, ...] = ()
+    limits: dict[str, float] = {}
+    """Those that the key has, by their names in the configuration."""
+    tenant_limits: dict[str, float] = {}
+    """Those of its tenant."""
 
 
 def build() -> App:
@@ -55,6 +60,8 @@ def new(
     *,
     segment: str = "",
     right: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    allow: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     admin: Annotated[str, Parameter(name="--admin-token")] = "",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -68,6 +75,10 @@ def new(
         Group of tenants, for lanes.
     right
         pass-through, provider-state, learn, pin-release; for an admin token read, content, rollback, rollout, release.
+    limit
+        Such as requests_per_minute=60; the others are tokens_per_minute, concurrent_runs and usd_per_day.
+    allow
+        Alias or model name that the key may ask for, `*` in it stands for anything; without one it may ask for all.
     admin
         Make a token of the admin port with this name instead.
     json
@@ -86,7 +97,8 @@ def new(
         made = NewKey(secret, digest, f"- {{name: {admin}, sha256: {digest}{rights}}}", "admin.tokens")
     else:
         group = f", segment: {segment}" if segment else ""
-        made = NewKey(secret, digest, f"- {{sha256: {digest}, tenant: {tenant}{group}{rights}}}", "keys")
+        rest = f"{group}{rights}{_allowed(allow)}{_limited(limit)}"
+        made = NewKey(secret, digest, f"- {{sha256: {digest}, tenant: {tenant}{rest}}}", "keys")
     if json:
         show.json(made)
         return Exit.OK
@@ -99,20 +111,79 @@ def new(
 def list_(*, reach: Reach = HERE) -> int:
     """List the keys of the configuration file."""
     config = reach.loaded().config
+    tenants = config.settings.tenants
     rows = [
-        KeyRow(k.sha256, k.tenant, k.segment, k.rights, config.line(f"keys[{index}]"))
+        KeyRow(
+            k.sha256,
+            k.tenant,
+            k.segment,
+            k.rights,
+            config.line(f"keys[{index}]"),
+            k.allow,
+            limits_of(k.limits),
+            limits_of(tenants[k.tenant].limits) if k.tenant in tenants else {},
+        )
         for index, k in enumerate(config.settings.keys)
     ]
 
     def people(found: list[KeyRow]) -> None:
         show.table(
-            ("sha256", "tenant", "segment", "rights", "line#"),
-            [(show.short(k.sha256), k.tenant, k.segment, k.rights, k.line or "") for k in found],
+            ("sha256", "tenant", "segment", "rights", "allow", "limits", "tenant's", "line#"),
+            [
+                (
+                    show.short(k.sha256),
+                    k.tenant,
+                    k.segment,
+                    k.rights,
+                    k.allow,
+                    shown_limits(k.limits),
+                    shown_limits(k.tenant_limits),
+                    k.line or "",
+                )
+                for k in found
+            ],
             empty=f"no keys; auth is {config.settings.auth}",
         )
 
     reach.print(rows, people)
     return Exit.OK
+
+
+UNITS = {
+    "requests_per_minute": "requests/min",
+    "tokens_per_minute": "tokens/min",
+    "concurrent_runs": "runs",
+    "usd_per_day": "USD/day",
+}
+"""Each limit as a column has room for it."""
+
+
+def limits_of(limits: LimitSettings) -> dict[str, float]:
+    """The limits that are set, by name."""
+    return {name: value for name in UNITS if (value := getattr(limits, name))}
+
+
+def shown_limits(limits: dict[str, float]) -> tuple[str, ...]:
+    """Limits for people."""
+    return tuple(f"{value:g} {UNITS[name]}" for name, value in limits.items())
+
+
+def _limited(words: tuple[str, ...]) -> str:
+    """The `limits` member of a key's line. Raises Failed for what is no limit."""
+    found = dict(word.partition("=")[::2] for word in words)
+    try:
+        limits = msgspec.convert(found, LimitSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Failed(Exit.USAGE, f"--limit takes NAME=NUMBER, with NAME one of {', '.join(UNITS)}") from error
+    inner = ", ".join(f"{name}: {value:g}" for name, value in limits_of(limits).items())
+    return f", limits: {{{inner}}}" if inner else ""
+
+
+def _allowed(names: tuple[str, ...]) -> str:
+    """The `allow` member of a key's line."""
+    for name in names:
+        _named(name.replace("*", "x"))
+    return f", allow: [{', '.join(msgspec.json.encode(name).decode() for name in names)}]" if names else ""
 
 
 def revoke(sha256: str, /, *, reach: Reach = HERE) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -13,6 +14,8 @@ from gateway.cli.release import run_table
 from gateway.cli.since import since_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core.contract.journal import Step
     from gateway.core.contract.records import RunDetail, RunRestart, RunRow
 
@@ -55,7 +58,7 @@ def list_(
 
 
 def show_(run: str, /, *, tenant: str = "", reach: Reach = HERE) -> int:
-    """Show a run: its stamps, and every step with asked, pinned and answering model, status, times and tokens.
+    """Show a run: its stamps, and every step with asked, pinned and answering model, status, times, tokens and cost.
 
     Parameters
     ----------
@@ -72,10 +75,13 @@ def show_(run: str, /, *, tenant: str = "", reach: Reach = HERE) -> int:
 
 
 def _people(detail: RunDetail) -> None:
+    spent = Spent.of(detail.steps)
     show.facts(
         (
             ("run", detail.run),
             ("tenant", detail.tenant),
+            ("tokens", spent.tokens),
+            ("cost", spent.cost),
             ("forgotten in", f"{detail.ttl_s / 3600:.1f} h without a step" if detail.ttl_s > 0 else ""),
         )
     )
@@ -99,6 +105,7 @@ def _people(detail: RunDetail) -> None:
             "first byte#",
             "total#",
             "tokens in/out#",
+            "cost#",
             "attempts#",
             "prompt",
             "tools",
@@ -116,9 +123,29 @@ def _people(detail: RunDetail) -> None:
         show.warn(f"{detail.unread} journal entries were written by a newer version and are not shown")
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run used so far, for people."""
+
+    tokens: str
+    cost: str
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Spent:
+        """The sums over its steps; a step whose cost is unknown is said to be missing."""
+        usages = [step.usage for step in steps if step.usage is not None]
+        costs = [step.cost_micro for step in steps if step.cost_micro is not None]
+        unpriced = len(usages) - len(costs)
+        tokens = f"{sum(u.input for u in usages)} in, {sum(u.output for u in usages)} out" if usages else ""
+        cost = show.money(sum(costs)) if costs else ""
+        if unpriced > 0:
+            cost = f"{cost or 'unknown'} ({unpriced} of {len(usages)} steps without a price)"
+        return cls(tokens, cost)
+
+
 def _step(step: Step) -> tuple[object, ...]:
     outcome = step.outcome.value if not step.code else f"{step.outcome.value} ({step.code})"
-    tokens = f"{step.usage.input}/{step.usage.output}" if step.usage is not None else ""
+    tokens = show.tokens(step.usage)
     return (
         f"{step.step} {step.label}".strip(),
         show.when(step.at_ms),
@@ -130,6 +157,7 @@ def _step(step: Step) -> tuple[object, ...]:
         show.lasting(step.first_byte_ms) if step.first_byte_ms else "",
         show.lasting(step.total_ms),
         tokens,
+        show.money(step.cost_micro),
         step.attempts,
         show.short(step.prompt),
         show.short(step.tools),

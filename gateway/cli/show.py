@@ -16,6 +16,8 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gateway.core.contract.exchange import Usage
+
 
 def console(*, errors: bool = False) -> Console:
     """A rich console on standard output or error. Loaded late: most of the cost of `--help` would be rich's tables."""
@@ -74,6 +76,21 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         screen.print(made)
     else:
         screen.print((f"{title}: " if title else "") + empty, markup=False)
+
+
+def money(micro: int | None) -> str:
+    """Millionths of a US dollar as dollars; nothing for an unknown amount."""
+    if micro is None:
+        return ""
+    return f"${micro / 1_000_000:.6f}" if micro < 1_000_000 else f"${micro / 1_000_000:,.2f}"
+
+
+def tokens(usage: Usage | None) -> str:
+    """Tokens in and out, with what the provider's cache had of those in; nothing when nobody counted."""
+    if usage is None:
+        return ""
+    cached = f" ({usage.cached} cached)" if usage.cached else ""
+    return f"{usage.input}{cached}/{usage.output}"
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> None:

@@ -6,7 +6,7 @@ A reload builds a new `View` and swaps it in one assignment; a request keeps the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -71,6 +71,7 @@ class View:
         "auth",
         "callers",
         "default_provider",
+        "ledger",
         "legs",
         "lists",
         "marks",
@@ -138,29 +139,12 @@ class View:
         """Digests that a value of `x-trivet-tools` names, with the labels it was read by (`live.eligible`)."""
         every = frozenset(RIGHTS)
         rights = every if settings.auth == "none" else every - {"learn"}
-        ledger = ledger or Ledger()
-        ledger.renew(settings)
+        self.ledger = ledger or Ledger()
+        self.ledger.renew(settings)
         allowed = {name: allow(tenant.allow) for name, tenant in settings.tenants.items()}
-        self.open_caller = Caller(
-            DEFAULT_TENANT,
-            "",
-            rights,
-            {},
-            ledger.everybody if settings.auth != "keys" else (),
-            allowed.get(DEFAULT_TENANT, ()),
-        )
-        segments = {tenant: name for name, tenants in settings.segments.items() for tenant in tenants}
-        self.callers = {
-            bytes.fromhex(k.sha256): Caller(
-                k.tenant,
-                k.segment or segments.get(k.tenant, ""),
-                frozenset(k.rights),
-                k.aliases,
-                ledger.keys[k.sha256],
-                allow(k.allow) + allowed.get(k.tenant, ()),
-            )
-            for k in settings.keys
-        }
+        everybody = self.ledger.everybody if settings.auth != "keys" else ()
+        self.open_caller = Caller(DEFAULT_TENANT, "", rights, {}, everybody, allowed.get(DEFAULT_TENANT, ()))
+        self.callers = dict(_callers(settings, self.ledger, allowed))
 
     def _default(self, settings: Settings, dialect: str) -> str:
         named = settings.default_provider.get(dialect)
@@ -179,6 +163,25 @@ class View:
                 self.routes.clear()
             known = self.routes[path] = routes.find(path, self.provider_names)
         return known
+
+
+def _callers(
+    settings: Settings, ledger: Ledger, allowed: Mapping[str, tuple[re.Pattern[str], ...]]
+) -> Iterator[tuple[bytes, Caller]]:
+    """The callers by the digest of their key."""
+    segments = {tenant: name for name, tenants in settings.segments.items() for tenant in tenants}
+    for key in settings.keys:
+        yield (
+            bytes.fromhex(key.sha256),
+            Caller(
+                key.tenant,
+                key.segment or segments.get(key.tenant, ""),
+                frozenset(key.rights),
+                key.aliases,
+                ledger.keys[key.sha256],
+                allow(key.allow) + allowed.get(key.tenant, ()),
+            ),
+        )
 
 
 def allow(names: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:

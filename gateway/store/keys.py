@@ -116,6 +116,26 @@ class Keys:
         """Stream, bounded: guardrail observations."""
         return f"{self.prefix}:events:{{{quote(alias, safe='')}}}"
 
+    def sightings(self) -> str:
+        """Stream, bounded, ttl: which prompts and toolsets live workers saw, by digest, until the learner has read it."""
+        return f"{self.prefix}:sightings"
+
+    def texts(self) -> str:
+        """Stream, bounded, ttl: prompts and toolsets as sent that were not seen before, until the learner has read them."""
+        return f"{self.prefix}:texts"
+
+    def templates(self, alias: str) -> str:
+        """Hash: templates of prompts and toolsets that were seen in several requests."""
+        return f"{self.prefix}:templates:{{{quote(alias, safe='')}}}"
+
+    def learning(self, alias: str) -> str:
+        """Hash, ttl: texts that are not settled yet, and the digests of those that are."""
+        return f"{self.prefix}:learning:{{{quote(alias, safe='')}}}"
+
+    def undeclared(self, alias: str) -> str:
+        """Set: digests of prompts and toolsets that no release declares."""
+        return f"{self.prefix}:undeclared:{{{quote(alias, safe='')}}}"
+
     def shadow_jobs(self) -> str:
         """Stream with one consumer group: live exchanges that wait for their candidate."""
         return f"{self.prefix}:shadow:jobs"

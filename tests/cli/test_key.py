@@ -38,6 +38,43 @@ def test_new_key_matches_its_hash(capsys: pytest.CaptureFixture[str]) -> None:
     assert new(capsys)["key"] != made["key"]
 
 
+def test_a_new_key_may_have_limits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The printed line is one that the configuration takes, and `list` shows what stands there, the tenant's limits too."""
+    words = (
+        "--limit",
+        "requests_per_minute=60",
+        "--limit",
+        "usd_per_day=2.5",
+        "--allow",
+        "support-*",
+        "--allow",
+        "gpt-4o",
+    )
+    made = new(capsys, "acme", *words)
+    line = yaml.safe_load(made["yaml"])[0]
+    assert line["limits"] == {"requests_per_minute": 60, "usd_per_day": 2.5}
+    assert line["allow"] == ["support-*", "gpt-4o"]
+    config = tmp_path / "gateway.yaml"
+    tenants = "tenants: {acme: {limits: {concurrent_runs: 5}}}\n"
+    config.write_text(f"auth: keys\nkeys:\n  {made['yaml']}\n{tenants}providers: {{}}\n")
+    assert main(["key", "list", "--config", str(config), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["limits"], row["tenant_limits"]) == (line["limits"], {"concurrent_runs": 5})
+    assert main(["key", "list", "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    for word in ("60 requests/min", "2.5 USD/day", "5 runs", "support-*"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--limit", "requests=1"), ("--limit", "usd_per_day"), ("--limit", "concurrent_runs=-1"), ("--allow", "a b")],
+)
+def test_a_limit_that_is_none_is_a_usage_error(words: tuple[str, ...]) -> None:
+    """What the configuration would refuse is refused here."""
+    assert main(["key", "new", "acme", *words]) == 2
+
+
 def test_admin_token_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The same for a token of the admin port."""
     made = new(capsys, "--admin-token", "alice", "--right", "rollback")

@@ -16,12 +16,13 @@ def test_list_newest_first(gateway: Gateway) -> None:
 
 
 def test_show_is_a_table_of_steps(gateway: Gateway) -> None:
-    """Asked, pinned and answering model, status, times and tokens of each step."""
+    """Asked, pinned and answering model, status, times, tokens and cost of each step, and the sums of the run."""
     found = gateway.json("run", "show", "r-1")
     assert [step["step"] for step in found["steps"]][:2] == [1, 2]
     assert found["stamps"][0]["alias"] == "support"
+    assert found["steps"][0]["cost_micro"] == 43  # 5 at 2.50 and 3 at 10.00 US dollars per million, half up
     table = gateway.cli("run", "show", "r-1").stdout
-    for word in ("bound to", "steps", "support", "openai/gpt-4o-2024-08-06", "200 ok", "5/3"):
+    for word in ("bound to", "steps", "support", "openai/gpt-4o-2024-08-06", "200 ok", "5/3", "$0.000043"):
         assert word in table
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway.cli import show
+from gateway.core.contract.exchange import Usage
 
 
 def test_tables_do_not_read_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +38,8 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 def test_units() -> None:
     """Durations, sizes and times carry their unit."""
     assert [show.lasting(x) for x in (0.42, 12.3, 12345)] == ["0.4 ms", "12 ms", "12.3 s"]
+    assert [show.money(x) for x in (None, 0, 43, 2_500_000_000)] == ["", "$0.000000", "$0.000043", "$2,500.00"]
+    assert [show.tokens(x) for x in (None, Usage(5, 3), Usage(5, 3, cached=2))] == ["", "5/3", "5 (2 cached)/3"]
     assert [show.size(x) for x in (10, 2048, 5 << 30)] == ["10 B", "2.0 KiB", "5.0 GiB"]
     assert show.when(1767225600000) == "2026-01-01 00:00:00Z"
     assert show.when(0) == ""

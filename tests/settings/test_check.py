@@ -75,7 +75,7 @@ def test_c7_admin_off_loopback_needs_tokens() -> None:
         ("aliases: {rel_a: {first_release: {model: openai/m}}}\n", "aliases.rel_a"),
         ("aliases: {a: {first_release: {model: openai/m, prompt: {file: no.md}}}}\n", "aliases.a.first_release.prompt.file"),
         ("aliases: {a: {first_release: {model: openai/m, tools: {file: no.json}}}}\n", "aliases.a.first_release.tools.file"),
-        ("aliases: {a: {first_release: {model: openai/m, tools: {file: no.json, mode: verify}}}}\n", "aliases.a.first_release.tools"),
+        ("aliases: {a: {first_release: {model: openai/m, tools: {file: no.json, mode: verify}}}}\n", "aliases.a.first_release.tools.file"),
         ("aliases: {a: {first_release: {model: openai/m, params: {set: {model: x}}}}}\n", "aliases.a.first_release.params.set"),
         ("aliases: {a: {first_release: {model: openai/m, params: {rename: {x: model}}}}}\n", "aliases.a.first_release.params.rename"),
         (f"auth: keys\nkeys: [{{sha256: {A}, tenant: t, aliases: {{m: rel_x}}}}]\n", "keys[0].aliases.m"),
@@ -95,7 +95,10 @@ def test_i1_each_contradiction_is_an_error(text: str, key: str) -> None:
         ("base_url: 'https://10.0.0.1'", "base_url"),
         ("base_url: 'https://u:p@api.openai.com'", "base_url"),
         ("base_url: 'https://2130706433'", "base_url"),
-        ("base_url: 'https://x.example', endpoints: [{url: 'https://169.254.169.254', api_key: k}]", "endpoints[0].url"),
+        (
+            "base_url: 'https://x.example', endpoints: [{url: 'https://169.254.169.254', api_key: k}]",
+            "endpoints[0].url",
+        ),
         ("base_url: 'https://x.example', api_key: ''", "api_key"),
         ("base_url: 'https://x.example', api_key: \"a\\nb\"", "api_key"),
         ("base_url: 'https://x.example', background_api_key: client", "background_api_key"),
@@ -136,6 +139,7 @@ def test_warnings_do_not_stop() -> None:
         "f.yaml:2: runs.max_age: is shorter than runs.ttl: tickets expire before their runs do",
     ]
     assert warnings("providers: {}\n") == ["providers"]
+    assert warnings("tenants: {default: {}, acme: {limits: {usd_per_day: 5 USD/day}}}\n") == ["tenants.acme"]
     assert warnings("aliases: {a: {first_release: {model: openai/m, prompt: {file: x, mode: as-sent}}}}\n") == [
         "aliases.a.first_release.prompt.mode"
     ]
@@ -153,9 +157,19 @@ def test_files_are_looked_for_beside_the_configuration(tmp_path: Path) -> None:
     """A prompt file is found relative to the configuration's folder."""
     (tmp_path / "p.md").write_text("prompt")
     text = "aliases: {a: {first_release: {model: openai/m, prompt: {file: p.md}}}}\n"
-    (found,) = findings(config(text, tmp_path / "gateway.yaml"))
-    assert found.key == "aliases.a.first_release.prompt"
-    assert "not carried out by this version" in found.message
+    assert findings(config(text, tmp_path / "gateway.yaml")) == []
+
+
+def test_i2_a_leg_that_cannot_be_released_is_found_offline(tmp_path: Path) -> None:
+    """I2: a slip in a prompt's variables or a tool without a name is told by `trivet check`, with its key."""
+    (tmp_path / "p.md").write_text("{{ 1 }}")
+    (tmp_path / "t.json").write_text('[{"description": "x"}]')
+    legs = "prompt: {file: p.md}, tools: {file: t.json, mode: verify}"
+    text = f"aliases: {{a: {{first_release: {{model: openai/m, {legs}}}}}}}\n"
+    found = findings(config(text, tmp_path / "gateway.yaml"))
+    assert [each.key.rpartition("release.")[2] for each in found] == ["prompt.file", "tools.file"]
+    assert "line 1, column 1" in found[0].message
+    assert "tool 1 has no name" in found[1].message
 
 
 def test_a_relative_configuration_path_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
