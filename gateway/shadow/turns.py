@@ -20,7 +20,7 @@ _RESULT_TYPES = ("function_call_output", "custom_tool_call_output", "tool_result
 
 def turn(body: Mapping[str, Any]) -> Turn:
     """The turn of a decoded request body of any dialect; FIRST where nothing tells otherwise."""
-    history = next((body[name] for name in _HISTORY if isinstance(body.get(name), list)), [])
+    history: list[Any] = next((body[name] for name in _HISTORY if isinstance(body.get(name), list)), [])
     said = [each for each in history if isinstance(each, dict)]
     if said and _brings_results(said[-1]):
         return Turn.TOOL_RESULT
