@@ -15,7 +15,7 @@ from gateway.admin import asks
 from gateway.admin.configview import ConfigView, config_view
 from gateway.admin.table import Nothing, Operation
 from gateway.admin.visit import Visit
-from gateway.control import aliases, block, differences, promote, recovery, releases, rollback, runs, status
+from gateway.control import aliases, block, differences, promote, recovery, releases, rollback, runs, status, use
 from gateway.core.contract import records
 from gateway.store import safety, workers
 from gateway.store.aliases import every
@@ -68,8 +68,8 @@ async def _release_diff(visit: Visit, ask: asks.ReleaseDiffAsk) -> records.Relea
     return msgspec.structs.replace(found, changes=tuple(msgspec.structs.replace(c, lines=()) for c in found.changes))
 
 
-async def _release_runs(visit: Visit, ask: asks.ReleaseRuns) -> list[records.RunRow]:
-    return await releases.bound_runs(visit.desk, ask.release, since_ms=ask.since_ms, limit=ask.limit)
+async def _release_runs(visit: Visit, ask: asks.ReleaseRuns) -> records.ReleaseUse:
+    return await use.used(visit.desk, ask.release, since_ms=ask.since_ms, limit=ask.limit)
 
 
 async def _release_block(visit: Visit, ask: asks.ReleaseBlock) -> records.BlockResult:
@@ -146,7 +146,7 @@ def _table() -> Mapping[str, Operation]:
         ("release.list", "GET", "/releases", "read", asks.ReleaseList, list[r.ReleaseRow], _release_list, "Releases, newest first."),
         ("release.show", "GET", "/releases/{release}", "read", asks.ReleaseOne, r.ReleaseDetail, _release_show, "One release; its texts with the right content."),
         ("release.diff", "GET", "/releases/{release}/diff", "read", asks.ReleaseDiffAsk, r.ReleaseDiff, _release_diff, "What differs between two releases."),
-        ("release.runs", "GET", "/releases/{release}/runs", "read", asks.ReleaseRuns, list[r.RunRow], _release_runs, "Runs bound to a release."),
+        ("release.runs", "GET", "/releases/{release}/runs", "read", asks.ReleaseRuns, r.ReleaseUse, _release_runs, "Runs bound to a release, and whether its tools' code may be removed."),
         ("release.block", "POST", "/releases/{release}/block", "release", asks.ReleaseBlock, r.BlockResult, _release_block, "Stop every run of a release."),
         ("release.unblock", "POST", "/releases/{release}/unblock", "release", asks.ReleaseBlock, r.BlockResult, _release_unblock, "Let the runs of a release go on."),
         ("alias.list", "GET", "/aliases", "read", Nothing, list[r.AliasRow], _alias_list, "Aliases and the release of each lane."),

@@ -16,6 +16,7 @@ from gateway.cli.reach import HERE, Failed, Reach
 from gateway.cli.since import since_ms
 from gateway.core.contract.records import LegAsk, ReleaseAsk
 from gateway.core.contract.release import Mode, Params
+from gateway.core.pinning.triple import DIGEST
 
 if TYPE_CHECKING:
     from gateway.core.contract.records import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ReleaseDiff,
         ReleaseMade,
         ReleaseRow,
+        ReleaseUse,
         RunRow,
     )
 
@@ -49,19 +51,25 @@ class Wanted:
 
     model: str = ""
     """`provider/model-id`, for example openai/gpt-4o-2024-08-06."""
-    prompt: Annotated[Path | None, Parameter(show_default=False)] = None
-    """File with the system prompt. This version refuses it: the client's own prompt passes."""
+    prompt: Annotated[str, Parameter(show_default=False)] = ""
+    """File with the system prompt, `{{variables}}` and all; or the label or digest of one that is stored."""
     prompt_mode: Mode = Mode.SERVE
-    """serve puts the prompt in, verify refuses another one: neither is carried out by this version."""
-    tools: Annotated[Path | None, Parameter(show_default=False)] = None
-    """File with the toolset as JSON. This version refuses it: the client's own tools pass."""
-    tools_mode: Mode = Mode.VERIFY
-    """verify refuses another toolset, serve puts it in: neither is carried out by this version."""
+    """serve puts the prompt in, verify refuses another one, as-sent leaves it to the agent."""
+    prompt_label: str = ""
+    """A name for the prompt, for ever, such as support@v7."""
+    tools: Annotated[str, Parameter(show_default=False)] = ""
+    """File with the toolset as JSON, in the shape of any dialect; or the label or digest of one that is stored."""
+    tools_mode: Mode = Mode.SERVE
+    """serve puts the toolset in, verify refuses another one, as-sent leaves it to the agent."""
+    tools_label: str = ""
+    """A name for the toolset, for ever, such as support-tools@v3."""
     put: Annotated[tuple[str, ...], Parameter(name="--set", negative="", show_default=False)] = ()
     """NAME=VALUE, VALUE as JSON: a member of the request to set."""
     drop: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     """A member of the request to drop."""
-    base: str = ""
+    rename: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
+    """OLD=NEW: a member of the request to send under another name."""
+    base: Annotated[str, Parameter(name=("--base", "--from"))] = ""
     """Change this release instead of starting anew: an id, or `stable` of --alias."""
     alias: str = ""
     """Whose stakes decide whether the model may float, and whose stable release `--base stable` means."""
@@ -84,9 +92,9 @@ def create(*, wanted: Wanted = NOTHING, reach: Reach = HERE) -> int:
         raise Failed(Exit.USAGE, "give --model provider/model-id, or --base to change a release")
     ask = ReleaseAsk(
         model=wanted.model,
-        prompt=_leg(wanted.prompt, wanted.prompt_mode),
-        tools=_leg(wanted.tools, wanted.tools_mode),
-        params=Params(_pairs(wanted.put), wanted.drop) if wanted.put or wanted.drop else None,
+        prompt=_leg(wanted.prompt, wanted.prompt_mode, wanted.prompt_label),
+        tools=_leg(wanted.tools, wanted.tools_mode, wanted.tools_label),
+        params=_params(wanted),
         base=wanted.base,
         alias=wanted.alias,
         lane=wanted.lane,
@@ -167,7 +175,7 @@ def show_(release: str, /, *, reach: Reach = HERE) -> int:
         for name, leg in (("prompt", detail.prompt), ("tools", detail.tools)):
             if leg.text:
                 show.line(f"\n{name}:", "bold")
-                show.line(leg.text)
+                show.line(leg.text if name == "prompt" else _spread(leg.text))
 
     reach.print(found, people)
     return Exit.OK
@@ -196,7 +204,7 @@ def diff(release: str, to: str, /, *, reach: Reach = HERE) -> int:
 
 
 def runs(release: str, /, *, since: str = "", limit: int = 100, reach: Reach = HERE) -> int:
-    """List runs that are bound to a release.
+    """List runs that are bound to a release, and say whether the code of its tools may be removed.
 
     Parameters
     ----------
@@ -205,10 +213,21 @@ def runs(release: str, /, *, since: str = "", limit: int = 100, reach: Reach = H
     """
     from gateway.admin.asks import ReleaseRuns  # noqa: PLC0415
 
-    found: list[RunRow] = reach.call(
-        "release.runs", ReleaseRuns(release=release, since_ms=since_ms(since), limit=limit)
-    )
-    reach.print(found, run_table)
+    found: ReleaseUse = reach.call("release.runs", ReleaseRuns(release=release, since_ms=since_ms(since), limit=limit))
+
+    def people(use: ReleaseUse) -> None:
+        run_table(list(use.runs))
+        tools = f"tools {use.labels[0] if use.labels else use.toolset[:12]}" if use.toolset else "its agents' own tools"
+        until = f", the last until {show.when(use.ends_ms)} unless it goes on" if use.ends_ms else ""
+        show.line(f"{use.bound} runs are bound{until}.")
+        if use.removable:
+            show.line(f"The code of {tools} may be removed: nothing can call it any more.", "green")
+        else:
+            show.line(f"Keep the code of {tools}: {'; '.join(use.why)}.", "yellow")
+        for warning in use.warnings:
+            show.warn(warning)
+
+    reach.print(found, people)
     return Exit.OK
 
 
@@ -262,13 +281,32 @@ def _block(operation: str, release: str, reason: str, reach: Reach) -> int:
     return Exit.INCOMPLETE if any(a.silent for a in found.acknowledged.values()) else Exit.OK
 
 
-def _leg(file: Path | None, mode: Mode) -> LegAsk | None:
-    if file is None:
-        return None
+def _leg(what: str, mode: Mode, label: str) -> LegAsk | None:
+    """A leg from a file, else from the label or digest of something stored."""
+    if not what:
+        return LegAsk(mode=mode) if mode is Mode.AS_SENT else None
+    file = Path(what)
+    if not file.exists():
+        if "@" in what:
+            return LegAsk(mode=mode, label=what)
+        if DIGEST.fullmatch(what):
+            return LegAsk(mode=mode, digest=what, label=label)
     try:
-        return LegAsk(mode=mode, content=file.read_text(encoding="utf-8"))
+        return LegAsk(mode=mode, content=file.read_text(encoding="utf-8"), label=label)
     except (OSError, UnicodeDecodeError) as error:
         raise Failed(Exit.USAGE, f"{file} cannot be read as UTF-8 text") from error
+
+
+def _params(wanted: Wanted) -> Params | None:
+    renamed = {}
+    for text in wanted.rename:
+        old, equals, new = text.partition("=")
+        if not equals or not old or not new:
+            raise Failed(
+                Exit.USAGE, f"--rename {text!r} must be written OLD=NEW, for example max_tokens=max_completion_tokens"
+            )
+        renamed[old] = new
+    return Params(_pairs(wanted.put), wanted.drop, renamed) if wanted.put or wanted.drop or renamed else None
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -285,7 +323,16 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _leg_text(leg: LegText) -> str:
-    return leg.mode.value + (f" {show.short(leg.digest)}" if leg.digest else "")
+    named = f" {', '.join(leg.labels)}" if leg.labels else ""
+    return leg.mode.value + named + (f" {show.short(leg.digest)}" if leg.digest else "")
+
+
+def _spread(text: str) -> str:
+    """A toolset, one tool a block."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text
 
 
 def _value(value: Any) -> str:

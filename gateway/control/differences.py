@@ -8,21 +8,23 @@ from typing import Any
 import msgspec
 
 from gateway.control.desk import Desk
+from gateway.control.legs import told
 from gateway.core.contract.records import Change, ReleaseDiff
 from gateway.core.contract.release import Leg, Params
-from gateway.store import releases
+from gateway.store import labels, releases
 
 
 async def differences(desk: Desk, before: str, after: str) -> ReleaseDiff:
     """Every difference from one stored release to another, in the order model, prompt, tools, params."""
     old, new = (await desk.release(before)).triple, (await desk.release(after)).triple
     found: list[Change] = []
+    known = await labels.every(desk.store)
     if old.model != new.model:
         found.append(Change(part="model", before=old.model, after=new.model))
     for part, left, right in (("prompt", old.prompt, new.prompt), ("tools", old.tools, new.tools)):
         if left != right:
             lines = _lines(await _text(desk, left), await _text(desk, right))
-            found.append(Change(part=part, before=_told(left), after=_told(right), lines=lines))
+            found.append(Change(part=part, before=told(left, known), after=told(right, known), lines=lines))
     found += _params(old.params, new.params)
     return ReleaseDiff(before=before, after=after, changes=tuple(found))
 
@@ -57,7 +59,3 @@ async def _text(desk: Desk, leg: Leg) -> str:
 
 def _lines(old: str, new: str) -> tuple[str, ...]:
     return tuple(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2))[2:]
-
-
-def _told(leg: Leg) -> str:
-    return f"{leg.mode.value} {leg.digest[:12]}".strip()

@@ -106,7 +106,7 @@ def _leg(alias: str, part: str, leg: LegSettings | None, base: Path) -> LegAsk |
         return None
     path = base / leg.file
     try:
-        return LegAsk(mode=leg.mode, content=path.read_text(encoding="utf-8"))
+        return LegAsk(mode=leg.mode, content=path.read_text(encoding="utf-8"), label=leg.label)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         message = f"aliases.{alias}.first_release: {part}: {path} cannot be read: {why}"

@@ -17,7 +17,6 @@ from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement, Moved
 from gateway.core.contract.release import Release
-from gateway.core.pinning.triple import unserved
 from gateway.store.workers import acknowledged
 
 
@@ -89,8 +88,7 @@ async def finished(desk: Desk, move: Move, timeout: float = FOLLOW_SECONDS) -> M
 
 
 def callable_or_fault(desk: Desk, release: Release, warm: str = "") -> None:
-    """Raises Fault when runs of a release could not be answered: it is blocked, its provider is not configured,
-    or it has a leg that this version does not carry out."""
+    """Raises Fault when runs of a release could not be answered: it is blocked, or its provider is not configured."""
     if release.blocked:
         message = f"release {release.id} is blocked ({release.blocked}); `trivet release unblock` lifts it{warm}"
         raise Fault(Kind.CONFLICT, "release_blocked", message, param="release")
@@ -98,9 +96,6 @@ def callable_or_fault(desk: Desk, release: Release, warm: str = "") -> None:
     if provider not in desk.settings.providers:
         message = f"release {release.id} needs provider {provider}, which is not configured{warm}"
         raise Fault(Kind.CONFLICT, "release_dead", message, param="release")
-    for leg in unserved(release.triple):
-        message = f"release {release.id}: {leg.part}: {leg.message}"
-        raise Fault(Kind.CONFLICT, "leg_unserved", message, param="release")
 
 
 def with_lanes(state: AliasState, lanes: Mapping[str, Lane]) -> AliasState:

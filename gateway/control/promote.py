@@ -29,7 +29,7 @@ async def promote(
 
     `override` names who answers for a missing GO; it and the reason stay in the history for ever. `attested` says that an
     id of class unpinnable or unknown is fixed. Raises Fault: 409 `gate_not_green` or `no_shadow` by stakes, 400
-    `unpinned_model`, 409 `release_blocked`, `release_dead`, `leg_unserved`, `rollout_active` or `pointer_moved`, 404 for unknown names.
+    `unpinned_model`, 409 `release_blocked`, `release_dead`, `rollout_active` or `pointer_moved`, 404 for unknown names.
     """
     why = checked_reason(reason)
     state = await desk.alias(alias)

@@ -6,7 +6,7 @@ from gateway.control.desk import Desk, checked_reason
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Recovered
 from gateway.core.contract.release import Release
-from gateway.store import recovery, releases
+from gateway.store import artifacts, recovery, releases
 from gateway.store.records import PointerFile
 
 
@@ -20,6 +20,7 @@ async def restore(desk: Desk, reason: str) -> Recovered:
     if copy is None or not copy.aliases:
         message = f"there is no copy of pointers in {desk.settings.store.data_dir}; restore on a host that served, or bootstrap"
         raise Fault(Kind.CONFLICT, "no_copy", message)
+    await _bring_back(desk, copy)
     written = await recovery.restore(desk.store, copy, desk.entry("restore", why))
     known = await recovery.identity(desk.store)
     return Recovered(
@@ -41,6 +42,17 @@ async def bootstrap(desk: Desk, reason: str) -> Recovered:
     known = await recovery.bootstrap(desk.store, copy, desk.entry("bootstrap", why))
     given_up = tuple(sorted(copy.aliases)) if copy is not None else ()
     return Recovered(action="bootstrap", instance=known.instance, aliases=given_up, releases=0, warnings=())
+
+
+async def _bring_back(desk: Desk, copy: PointerFile) -> None:
+    """Put this host's prompts, toolsets and labels into the store where it has none: what a release needs, before the release."""
+    for release in copy.releases.values():
+        for digest in artifacts.named(release):
+            data = artifacts.read(desk.settings.store.data_dir, digest)
+            if data is not None:
+                await desk.store.do("SET", desk.store.keys.artifact(digest), data, "NX")
+    for label, digest in copy.labels.items():
+        await desk.store.do("HSETNX", desk.store.keys.labels(), label, digest)
 
 
 async def _without_artifacts(desk: Desk, copy: PointerFile) -> list[str]:

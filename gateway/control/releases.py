@@ -10,49 +10,50 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.control.desk import Desk
+from gateway.control.legs import Brought, leg, text_of, told
 from gateway.core.contract.alias import AliasState, Stakes
-from gateway.core.contract.artifact import canonical_prompt, canonical_tools, digest
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import (
-    LegAsk,
-    LegText,
     ReleaseAsk,
     ReleaseDetail,
     ReleaseMade,
     ReleaseRow,
     RunRow,
 )
-from gateway.core.contract.release import Leg, Mode, Params, Release, Triple, release_id
+from gateway.core.contract.release import Params, Release, Triple, release_id
 from gateway.core.contract.run import Stamp, run_digest
 from gateway.core.pinning.triple import DIGEST, check
 from gateway.core.rollout.rigor import Refused, Warned, may_release
 from gateway.settings.model import AliasSettings
-from gateway.store import aliases, releases, runs
+from gateway.store import aliases, labels, releases, runs
 
 
 @dataclass(slots=True)
 class _Parts:
-    """A triple in the making, with the artifacts it brings along by digest."""
+    """A triple in the making, with the artifacts and labels it brings along."""
 
     triple: Triple
-    artifacts: dict[str, bytes]
+    brought: Brought
 
 
 async def create(desk: Desk, ask: ReleaseAsk, declared: AliasSettings | None = None) -> ReleaseMade:
     """Store a release made from scratch or as changes to a base. Idempotent: the same triple has the same id.
 
     `declared` stands for an alias that is about to be made. Without any alias the stakes are `standard`.
-    Raises Fault 400 `bad_release` or `unpinned_model` whose message names the part at fault; nothing is stored then.
+    Raises Fault 400 `bad_release` or `unpinned_model` whose message names the part at fault, 409 `label_taken`; nothing is
+    stored then.
     """
     state = await desk.alias(ask.alias) if ask.alias else None
     parts = await _assembled(desk, ask, state)
-    stored = set(parts.artifacts)
-    for leg in (parts.triple.prompt, parts.triple.tools):
-        if DIGEST.fullmatch(leg.digest) and await releases.artifact(desk.store, leg.digest) is not None:
-            stored.add(leg.digest)
+    stored = set(parts.brought.artifacts)
+    for held in (parts.triple.prompt, parts.triple.tools):
+        if DIGEST.fullmatch(held.digest) and await releases.artifact(desk.store, held.digest) is not None:
+            stored.add(held.digest)
     check(parts.triple, desk.settings.providers, stored)
     release, warnings = _judged(desk, parts.triple, ask, declared or desk.settings.aliases.get(ask.alias), state)
-    made = await releases.put(desk.store, release, parts.artifacts)
+    made = await releases.put(desk.store, release, parts.brought.artifacts)
+    for label, address in parts.brought.labels.items():
+        await labels.give(desk.store, label, address)
     kept = release if made else await desk.release(release.id)
     return ReleaseMade(id=release.id, release=kept, new=made, warnings=warnings)
 
@@ -88,13 +89,14 @@ def _judged(
 async def listed(desk: Desk, limit: int = 1000) -> list[ReleaseRow]:
     """Releases, newest first, with where each one is stable now."""
     states = await aliases.every(desk.store)
+    known = await labels.every(desk.store)
     return [
         ReleaseRow(
             id=release.id,
             model=release.triple.model,
             pin=release.pin,
-            prompt=_told(release.triple.prompt),
-            tools=_told(release.triple.tools),
+            prompt=told(release.triple.prompt, known),
+            tools=told(release.triple.tools, known),
             created_ms=release.created_ms,
             actor=release.actor,
             note=release.note,
@@ -109,25 +111,15 @@ async def show(desk: Desk, release: str) -> ReleaseDetail:
     """One release with the text of its artifacts, where it is stable, and how many runs were bound to it."""
     found = await desk.release(release)
     states = await aliases.every(desk.store)
+    known = await labels.every(desk.store)
     return ReleaseDetail(
         release=found,
-        prompt=await _text_of(desk, found.triple.prompt),
-        tools=await _text_of(desk, found.triple.tools),
+        prompt=await text_of(desk, found.triple.prompt, known),
+        tools=await text_of(desk, found.triple.tools, known),
         serves=serves(states, release),
-        warm=tuple(
-            f"{name} {lane}"
-            for name, state in states.items()
-            for lane, pointer in state.lanes.items()
-            if release in pointer.previous
-        ),
+        warm=warm_in(states, release),
         runs=await runs.counted(desk.store, release),
     )
-
-
-async def bound_runs(desk: Desk, release: str, *, since_ms: int = 0, limit: int = 1000) -> list[RunRow]:
-    """Runs bound to a release, newest first. Raises Fault 404 for an unknown release."""
-    await desk.release(release)
-    return [row_of(stamp) for stamp in await runs.of_release(desk.store, release, since_ms=since_ms, limit=limit)]
 
 
 def row_of(stamp: Stamp) -> RunRow:
@@ -155,6 +147,16 @@ def serves(states: dict[str, AliasState], release: str) -> tuple[str, ...]:
     )
 
 
+def warm_in(states: dict[str, AliasState], release: str) -> tuple[str, ...]:
+    """`ALIAS LANE` wherever rollback may return to a release."""
+    return tuple(
+        f"{name} {lane}"
+        for name, state in states.items()
+        for lane, pointer in state.lanes.items()
+        if release in pointer.previous
+    )
+
+
 async def _assembled(desk: Desk, ask: ReleaseAsk, state: AliasState | None) -> _Parts:
     """The triple that is asked for; parts that are not named come from the base, or are as-sent without one."""
     base = await _base(desk, ask, state)
@@ -166,11 +168,11 @@ async def _assembled(desk: Desk, ask: ReleaseAsk, state: AliasState | None) -> _
             param="model",
         )
     start = base or Triple(model=ask.model)
-    artifacts: dict[str, bytes] = {}
-    prompt = _leg("prompt", ask.prompt, start.prompt, artifacts)
-    tools = _leg("tools", ask.tools, start.tools, artifacts)
+    brought = Brought()
+    prompt = await leg(desk, "prompt", ask.prompt, start.prompt, brought)
+    tools = await leg(desk, "tools", ask.tools, start.tools, brought)
     params = ask.params if ask.params is not None else start.params
-    return _Parts(Triple(ask.model or start.model, prompt, tools, _plain(params)), artifacts)
+    return _Parts(Triple(ask.model or start.model, prompt, tools, _plain(params)), brought)
 
 
 async def _base(desk: Desk, ask: ReleaseAsk, state: AliasState | None) -> Triple | None:
@@ -188,36 +190,6 @@ async def _base(desk: Desk, ask: ReleaseAsk, state: AliasState | None) -> Triple
     return (await desk.release(lane.release)).triple
 
 
-def _leg(part: str, ask: LegAsk | None, start: Leg, artifacts: dict[str, bytes]) -> Leg:
-    """A leg as asked; its text becomes an artifact that is stored with the release."""
-    if ask is None:
-        return start
-    if not ask.content:
-        return Leg(ask.mode, ask.digest)
-    try:
-        data = canonical_prompt(ask.content) if part == "prompt" else canonical_tools(ask.content)
-    except ValueError as error:
-        raise Fault(Kind.BAD_REQUEST, "bad_release", f"{part}: {error}", param=part) from error
-    address = digest(data)
-    if ask.digest and ask.digest != address:
-        message = f"{part}: the content has sha256 {address[:12]}…, not the digest that is given with it"
-        raise Fault(Kind.BAD_REQUEST, "bad_release", message, param=part)
-    if ask.mode is Mode.AS_SENT:
-        message = f"{part}: mode `as-sent` takes no content; leave it out"
-        raise Fault(Kind.BAD_REQUEST, "bad_release", message, param=part)
-    artifacts[address] = data
-    return Leg(ask.mode, address)
-
-
 def _plain(params: Params) -> Params:
     """Params whose order of mention does not matter to the digest."""
     return msgspec.structs.replace(params, drop=tuple(sorted(set(params.drop))))
-
-
-async def _text_of(desk: Desk, leg: Leg) -> LegText:
-    data = await releases.artifact(desk.store, leg.digest) if leg.digest else None
-    return LegText(mode=leg.mode, digest=leg.digest, text=data.decode() if data is not None else None)
-
-
-def _told(leg: Leg) -> str:
-    return f"{leg.mode.value} {leg.digest[:12]}" if leg.digest else leg.mode.value

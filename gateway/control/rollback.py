@@ -18,7 +18,6 @@ from gateway.core.contract.alias import EVERYONE, AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Moved
 from gateway.core.contract.release import Release
-from gateway.core.pinning.triple import unserved
 from gateway.store import aliases, releases
 from gateway.store.aliases import PointerMoved
 
@@ -167,12 +166,7 @@ def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release]
 
 
 def _callable(desk: Desk, release: Release | None) -> bool:
-    return (
-        release is not None
-        and not release.blocked
-        and release.snapshot.provider in desk.settings.providers
-        and not unserved(release.triple)
-    )
+    return release is not None and not release.blocked and release.snapshot.provider in desk.settings.providers
 
 
 def _skipped(state: AliasState, lanes: Mapping[str, Lane], wanted: list[str]) -> tuple[str, ...]:

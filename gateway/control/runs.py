@@ -7,7 +7,8 @@ import secrets
 
 from gateway.control.desk import Desk
 from gateway.control.releases import row_of
-from gateway.core.binding.decide import choose
+from gateway.core.binding.decide import choose, lane_of
+from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import RunDetail, RunRestart, RunRow
 from gateway.core.contract.release import PinClass, Release
@@ -64,7 +65,7 @@ async def restart(desk: Desk, run: str, *, tenant: str = "") -> RunRestart:
         state = await aliases.get(desk.store, before.alias)
         if state is None:
             continue
-        choice = choose(state, before.tenant, segment, new)
+        choice = choose(state, before.tenant, segment, new, await _same_legs(desk, state, before.tenant, segment))
         release = await desk.release(choice.release)
         if release.blocked:
             message = (
@@ -90,6 +91,15 @@ async def restart(desk: Desk, run: str, *, tenant: str = "") -> RunRestart:
     for stamp in planned:
         await _bind(desk, stamp)
     return RunRestart(old=first.run, run=new, tenant=first.tenant, stamps=tuple(planned))
+
+
+async def _same_legs(desk: Desk, state: AliasState, tenant: str, segment: str) -> bool:
+    """Whether a candidate brings no prompt or tools of its own: there is no executor here to say that it can run others."""
+    if state.split is None or state.split.weight <= 0:
+        return True
+    _, lane = lane_of(state, tenant, segment)
+    one, other = (await desk.release(lane.release)).triple, (await desk.release(state.split.candidate)).triple
+    return (one.prompt, one.tools) == (other.prompt, other.tools)
 
 
 async def _bind(desk: Desk, stamp: Stamp) -> None:

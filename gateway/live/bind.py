@@ -7,47 +7,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core.binding.decide import choose, split_unit
+from gateway.core.binding.decide import choose, lane_of, split_unit
 from gateway.core.contract.alias import Arm, Stakes
 from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Pin, Source, Stamp
-from gateway.core.pinning.triple import unserved
 from gateway.core.rollout.rigor import Refused, may_serve_floating
 from gateway.live.admit import require
+from gateway.live.carry import check_variables
+from gateway.live.eligible import HEADER as TOOLS_HEADER
+from gateway.live.eligible import can_take, refuse_unlisted
 from gateway.live.identify import RELEASE_PREFIX
+from gateway.live.legs import UNREAD, legs_of
+from gateway.live.limits import hold, priced
 from gateway.live.unmanaged import bare_model, decide
+from gateway.live.variables import HEADER as VARIABLES_HEADER
+from gateway.live.variables import OWN_MEMBER
 from gateway.store.bind import BindRequest
 
 if TYPE_CHECKING:
-    from gateway.core.contract.alias import AliasState
+    from gateway.core.contract.alias import AliasState, Split
     from gateway.core.contract.release import Release
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
 
 async def bind(worker: Worker, life: Life) -> None:
-    """Set `stamp`, `bound`, `release` and `pin`.
+    """Set `stamp`, `bound`, `release`, `legs` and `pin`.
 
-    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `leg_unserved`, `run_bound_elsewhere`; 400 for a floating
-    model that the alias's stakes forbid; 503 `stamp_unavailable`.
+    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `run_bound_elsewhere`, `tools_not_listed`; 400 for a floating
+    model that the alias's stakes forbid, and for variables that mean nothing; 503 `stamp_unavailable`, `artifact_missing`.
     """
+    if life.held >= 0:
+        hold(life)
     want = await _wanted(worker, life)
     strict = life.state.stakes is Stakes.HIGH if life.state is not None else False
     request = BindRequest(want=want, resume=life.resume, ticket=life.ticket, label=life.label, strict=strict)
     bound = await worker.store.bind(request)
     stamp = life.stamp = bound.stamp
     life.bound = bound
+    if life.held >= 0:
+        priced(life)
     if stamp.release:
         release = await release_of(worker, stamp.release)
         life.release = release
-        for leg in unserved(release.triple):
-            raise Fault(
-                Kind.CONFLICT,
-                "leg_unserved",
-                f"The release this run is bound to cannot be served: {leg.part}: {leg.message}",
-                side=Side.GATEWAY,
-            )
         if release.blocked:
             raise Fault(
                 Kind.CONFLICT,
@@ -55,9 +58,16 @@ async def bind(worker: Worker, life: Life) -> None:
                 "The release this run is bound to has been blocked by an operator, and a run never changes its release. "
                 "Start a new run, or POST /trivet/runs/{run}/restart.",
             )
+        legs = life.view.legs.get(release.id, UNREAD)
+        life.legs = await legs_of(worker, life.view, release) if legs is UNREAD else legs
     elif life.state is None and life.asked.startswith(RELEASE_PREFIX):
         raise Fault(Kind.NOT_FOUND, "model_not_found", "No such release.", param="model", reason="model")
     _check_floating(life)
+    fields, envelope = life.incoming.fields, life.envelope
+    if VARIABLES_HEADER in fields or (envelope is not None and OWN_MEMBER in envelope.members.spans):
+        await check_variables(worker, life)
+    if TOOLS_HEADER in fields:
+        refuse_unlisted(worker, life, life.legs)
 
 
 async def release_of(worker: Worker, release: str) -> Release:
@@ -95,7 +105,9 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
             source=life.source,
             at_ms=life.at_ms,
         )
-    choice = choose(state, caller.tenant, caller.segment, _unit(life))
+    split = state.split
+    eligible = split is None or split.weight <= 0 or await _eligible(worker, life, state, split)
+    choice = choose(state, caller.tenant, caller.segment, _unit(life), eligible)
     release = await release_of(worker, choice.release)
     return Stamp(
         tenant=caller.tenant,
@@ -111,6 +123,13 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
         at_ms=life.at_ms,
         allocation=choice.allocation,
     )
+
+
+async def _eligible(worker: Worker, life: Life, state: AliasState, split: Split) -> bool:
+    """Whether the run may be put on the candidate of a rollout."""
+    _, lane = lane_of(state, life.caller.tenant, life.caller.segment)
+    pointers = worker.store.pointers
+    return await can_take(worker, life, pointers.release(split.candidate), pointers.release(lane.release))
 
 
 def _unit(life: Life) -> str:

@@ -45,7 +45,13 @@ class BoundAlias(msgspec.Struct):
     release: str
     model: str
     prompt: str
+    """Digest of the release's prompt; empty where it is the agent's own."""
+    prompt_label: str
     toolset: str
+    """Digest of the release's tools; empty where they are the agent's own."""
+    toolset_label: str
+    tools: msgspec.Raw
+    """The release's tools in neutral words; null where they are the agent's own, or not at hand."""
     pin: str
     arm: str
     ticket: str
@@ -128,12 +134,17 @@ async def _bind_all(worker: Worker, life: Life, run: str, aliases: list[str]) ->
 
 
 def _bound(worker: Worker, life: Life, stamp: Stamp) -> BoundAlias:
-    release = worker.store.pointers.release(stamp.release)
+    pointers = worker.store.pointers
+    release = pointers.release(stamp.release)
+    prompt, toolset = (release.triple.prompt.digest, release.triple.tools.digest) if release is not None else ("", "")
     return BoundAlias(
         release=stamp.release,
         model=stamp.model,
-        prompt=release.triple.prompt.digest if release is not None else "",
-        toolset=release.triple.tools.digest if release is not None else "",
+        prompt=prompt,
+        prompt_label=next(iter(pointers.labels_of(prompt)), ""),
+        toolset=toolset,
+        toolset_label=next(iter(pointers.labels_of(toolset)), ""),
+        tools=msgspec.Raw((pointers.artifact(toolset) if toolset else None) or b"null"),
         pin=stamp.pin.value,
         arm=stamp.arm.value,
         ticket=ticket_of(stamp, life.view.stamp_keys[0]),

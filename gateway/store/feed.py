@@ -17,11 +17,12 @@ import msgspec
 
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.release import Release
+from gateway.store import artifacts
 from gateway.store.counters import StoreCounters
 from gateway.store.keys import Keys
 from gateway.store.line import Line
 from gateway.store.pointers import PointerTable, save
-from gateway.store.records import Beat, StoreIdentity, alias_state, decode_release
+from gateway.store.records import Beat, StoreIdentity, alias_state, decode_release, releases_of
 from gateway.store.resp import pack
 from gateway.store.scripts import HEARTBEAT, sha
 from gateway.store.sinks import LineError
@@ -202,6 +203,8 @@ class Feed:
                 self._counters.pointer_error("unreadable")
         wanted = {release for state in states for release in self._table.missing(state)}
         releases = await self._releases(wanted)
+        named = [releases.get(name) or self._table.release(name) for state in states for name in releases_of(state)]
+        await self._texts(release for release in named if release is not None)
         adopted = [self._table.adopt(state, releases) for state in states]
         return any(adopted)
 
@@ -223,11 +226,27 @@ class Feed:
             self._raw[name] = data
         return found
 
+    async def _texts(self, releases: Iterable[Release]) -> None:
+        """Read prompts and toolsets that these releases need, and the labels. What the store lacks is asked for again."""
+        legs = [release for release in releases if artifacts.named(release)]
+        if not legs:
+            return
+        wanted = self._table.without(legs)
+        texts = await self._ask(pack("GET", self._keys.artifact(digest)) for digest in wanted) if wanted else ()
+        for digest, data in zip(wanted, texts, strict=True):
+            self._changed |= self._table.shelve(digest, data)
+        (fields,) = await self._ask((pack("HGETALL", self._keys.labels()),))
+        labels = _pairs(fields)
+        if labels != self._table.labels:
+            self._table.labels = labels
+            self._changed = True
+
     async def _refresh(self, now: float) -> None:
         """Read release records again whose `blocked` may have changed."""
         if now >= self._next_refresh:
             self._next_refresh = now + REFRESH_SECONDS
             wanted = list(self._table.releases)
+            await self._texts(self._table.known_releases())
         else:
             wanted = [name for name in self._blocked if self._table.release(name) is not None]
         self._blocked.clear()
@@ -259,7 +278,7 @@ class Feed:
             return
         copy = self._table.copy(self._wall_ms())
         try:
-            await loop.run_in_executor(None, save, self._data_dir, copy)
+            await loop.run_in_executor(None, save, self._data_dir, copy, self._table.texts(copy))
         except OSError:
             self._counters.pointer_error("disk_copy")
         except asyncio.CancelledError:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from gateway.core.contract.alias import AliasState
+from gateway.core.contract.artifact import digest as digest_of
 from gateway.core.contract.release import Release
+from gateway.store import artifacts
 from gateway.store.counters import StoreCounters
 from gateway.store.local import COPY, OVERRIDE, DiskCopyError, read_copy, read_override
 from gateway.store.records import PointerFile, StoreIdentity, releases_of
 
 FETCHED_LIMIT = 4096
 """Releases kept in memory beyond those the pointers name."""
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class PointerTable:
@@ -36,6 +41,9 @@ class PointerTable:
         self._local: dict[str, AliasState] = {}
         self._effective: dict[str, AliasState] = {}
         self._releases: dict[str, Release] = {}
+        self._artifacts: dict[str, bytes] = {}
+        self.labels: Mapping[str, str] = MappingProxyType({})
+        """Label to the digest it names; replaced as a whole, so that a reader may keep what it made of it."""
         self._confirmed = -1.0
         self._copy_age = 0.0
         self._local_stat: tuple[int, int, int] | None = None
@@ -51,6 +59,14 @@ class PointerTable:
     def release(self, release: str) -> Release | None:
         """A release, if it is known here; `LiveStore.fetch_release` asks the store for another."""
         return self._releases.get(release)
+
+    def artifact(self, digest: str) -> bytes | None:
+        """A prompt or toolset, if it is at hand; `LiveStore.fetch_artifacts` asks the store for another."""
+        return self._artifacts.get(digest)
+
+    def labels_of(self, digest: str) -> tuple[str, ...]:
+        """The labels of a digest, in order of their names."""
+        return tuple(sorted(label for label, named in self.labels.items() if named == digest)) if digest else ()
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -80,6 +96,11 @@ class PointerTable:
         if copy is not None:
             self.instance = copy.instance
             self._releases.update(copy.releases)
+            self.labels = copy.labels
+            for digest in self.without(copy.releases.values()):
+                data = artifacts.read(self._data_dir, digest)
+                if data is not None:
+                    self._artifacts[digest] = data
             for state in copy.aliases.values():
                 self.adopt(state, {})
             if copy.saved_ms:
@@ -105,6 +126,10 @@ class PointerTable:
         self._local = {}
         if override is not None:
             self._releases.update(override.releases)
+            for digest in self.without(override.releases.values()):
+                data = artifacts.read(self._data_dir, digest)
+                if data is not None:
+                    self._artifacts[digest] = data
             for name, state in override.aliases.items():
                 if self._complete(state):
                     self._local[name] = state
@@ -146,6 +171,19 @@ class PointerTable:
         """Releases of a state that are not known here."""
         return [release for release in releases_of(state) if release not in self._releases]
 
+    def without(self, releases: Iterable[Release]) -> list[str]:
+        """Digests that these releases need and that are not at hand."""
+        found = dict.fromkeys(digest for release in releases for digest in artifacts.named(release))
+        return [digest for digest in found if digest not in self._artifacts]
+
+    def shelve(self, digest: str, data: bytes | None) -> bool:
+        """Have an artifact at hand from now on; False, and counted, when there is none or it is not what its digest says."""
+        if data is None or digest_of(data) != digest:
+            self._counters.pointer_error("artifact_missing")
+            return False
+        self._artifacts[digest] = data
+        return True
+
     def adopt(self, state: AliasState, releases: dict[str, Release]) -> bool:
         """Put a state of the store in force with its releases; False when it is older, the same, or not complete."""
         self._releases.update(releases)
@@ -168,12 +206,18 @@ class PointerTable:
         if release.id not in self._releases and len(self._releases) >= FETCHED_LIMIT:
             named = {name for state in self._effective.values() for name in releases_of(state)}
             self._releases = {name: kept for name, kept in self._releases.items() if name in named}
+            used = {digest for kept in self._releases.values() for digest in artifacts.named(kept)}
+            self._artifacts = {digest: data for digest, data in self._artifacts.items() if digest in used}
         self._releases[release.id] = release
 
     @property
     def releases(self) -> tuple[str, ...]:
         """Ids of every release known here."""
         return tuple(self._releases)
+
+    def known_releases(self) -> list[Release]:
+        """Every release known here."""
+        return list(self._releases.values())
 
     @property
     def overridden(self) -> tuple[str, ...]:
@@ -190,7 +234,12 @@ class PointerTable:
         named = {name for state in self._stored.values() for name in releases_of(state)}
         named.update(name for state in self._stored.values() for lane in state.lanes.values() for name in lane.previous)
         releases = {name: self._releases[name] for name in named if name in self._releases}
-        return PointerFile(self.instance, wall_ms, dict(self._stored), releases)
+        return PointerFile(self.instance, wall_ms, dict(self._stored), releases, dict(self.labels))
+
+    def texts(self, copy: PointerFile) -> dict[str, bytes]:
+        """The artifacts at hand that the releases of a copy need."""
+        wanted = {digest for release in copy.releases.values() for digest in artifacts.named(release)}
+        return {digest: self._artifacts[digest] for digest in wanted if digest in self._artifacts}
 
     def _choose(self, name: str) -> AliasState:
         stored, local = self._stored.get(name), self._local.get(name)
@@ -203,8 +252,9 @@ class PointerTable:
         return all(release in self._releases for release in releases_of(state))
 
 
-def save(data_dir: Path, copy: PointerFile) -> None:
-    """Write the disk copy in one step. Another worker of the host may have written newer states: the newer of each stays.
+def save(data_dir: Path, copy: PointerFile, texts: Mapping[str, bytes] = _NOTHING) -> None:
+    """Write the disk copy in one step, and the artifacts it needs before it. Another worker of the host may have written
+    newer states: the newer of each stays.
 
     Blocking; raises OSError. Two workers at once cost at most one refresh, never a torn file.
     """
@@ -217,8 +267,10 @@ def save(data_dir: Path, copy: PointerFile) -> None:
             if name not in copy.aliases or copy.aliases[name].version < state.version:
                 copy.aliases[name] = state
         copy.releases = {**other.releases, **copy.releases}
+        copy.labels = {**other.labels, **copy.labels}
         copy.saved_ms = max(copy.saved_ms, other.saved_ms)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    artifacts.write(data_dir, texts)
     new = data_dir / f"{COPY}.{os.getpid()}.{threading.get_ident()}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -226,3 +278,4 @@ def save(data_dir: Path, copy: PointerFile) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(data_dir / COPY)
+    artifacts.prune(data_dir, {digest for release in copy.releases.values() for digest in artifacts.named(release)})

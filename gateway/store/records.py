@@ -36,6 +36,8 @@ class PointerFile(msgspec.Struct, omit_defaults=True):
     saved_ms: int = 0
     aliases: dict[str, AliasState] = {}
     releases: dict[str, Release] = {}
+    labels: dict[str, str] = {}
+    """Label to digest. The texts themselves are files of their own (`store.artifacts`)."""
 
 
 class StoreIdentity(msgspec.Struct, frozen=True, omit_defaults=True):

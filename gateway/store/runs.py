@@ -13,6 +13,9 @@ from gateway.store.records import ENTRY, STAMP_FIELD, decode_entry, decode_stamp
 SCAN = 500
 """Runs looked at in one round trip."""
 
+GONE = -2
+"""What PTTL says of a key that does not exist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -47,6 +50,21 @@ async def of_release(store: Store, release: str, *, since_ms: int = 0, limit: in
         for fields in await store.read_many([("HGETALL", store.keys.run_of(key.decode())) for key in page]):
             found += [stamp for stamp in _stamps(fields) if stamp.release == release and stamp.at_ms >= since_ms]
     return sorted(found, key=lambda stamp: -stamp.at_ms)[:limit]
+
+
+async def alive(store: Store, release: str) -> tuple[int, int]:
+    """How many runs that are bound to a release are still stored, and milliseconds until the last of them is forgotten if it
+    takes no other step."""
+    count = longest = offset = 0
+    while True:
+        page = await store.read("ZREVRANGEBYSCORE", store.keys.release_runs(release), "+inf", 0, "LIMIT", offset, SCAN)
+        if not page:
+            return count, longest
+        offset += len(page)
+        left = await store.read_many([("PTTL", store.keys.run_of(key.decode())) for key in page])
+        stored = [int(each) for each in left if int(each) != GONE]
+        count += len(stored)
+        longest = max(longest, *stored, 0)
 
 
 async def counted(store: Store, release: str) -> int:

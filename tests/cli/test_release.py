@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.cli.conftest import call
 from tests.gateway_process import Gateway
@@ -32,16 +31,49 @@ def test_create_prints_the_id_and_is_idempotent(gateway: Gateway) -> None:
     assert OTHER in gateway.cli("release", "show", first.stdout.strip()).stdout
 
 
-@pytest.mark.parametrize("part", ["prompt", "tools"])
-def test_i2_a_prompt_or_tools_of_its_own_are_refused(gateway: Gateway, tmp_path: Path, part: str) -> None:
-    """I2: what this version would store and then ignore is refused with the part, the reason and what to do."""
-    file = tmp_path / "leg"
-    file.write_text('[{"type": "function", "function": {"name": "look", "parameters": {}}}]')
-    done = gateway.cli("release", "create", "--model", OTHER, f"--{part}", str(file), status=1)
-    told = " ".join(done.stderr.split())
-    assert f"{part}: mode" in told
-    assert "as the agent sends them" in told
-    assert f"Leave the {part} out" in told
+def test_a_release_with_prompt_and_tools(gateway: Gateway, tmp_path: Path) -> None:
+    """Files become artifacts with labels; a slip in one is told with its part; show, diff and runs are readable."""
+    prompt, tools = tmp_path / "support.md", tmp_path / "support.json"
+    prompt.write_text("Be kind to {{name}}.\n")
+    tools.write_text('[{"type": "function", "function": {"name": "look", "parameters": {}}}]')
+    words = (
+        "release",
+        "create",
+        "--from",
+        "stable",
+        "--alias",
+        "support",
+        "--rename",
+        "max_tokens=max_completion_tokens",
+    )
+    legs = ("--prompt", str(prompt), "--prompt-label", "support@v7", "--tools", str(tools), "--tools-mode", "verify")
+    first = gateway.cli(*words, *legs, "--tools-label", "tools@v1").stdout.strip()
+    told = gateway.cli("release", "show", first).stdout
+    for word in (
+        "serve support@v7",
+        "verify tools@v1",
+        "Be kind to {{name}}.",
+        '"name": "look"',
+        "max_completion_tokens",
+    ):
+        assert word in told
+    assert (
+        gateway.cli(*words, "--prompt", "support@v7", "--tools", "tools@v1", "--tools-mode", "verify").stdout.strip()
+        == first
+    )
+    prompt.write_text("Be kind.\n")
+    assert "support@v7" in gateway.cli(*words, *legs, status=1).stderr
+    second = gateway.cli(
+        "release", "create", "--from", first, "--prompt", str(prompt), "--tools-mode", "as-sent"
+    ).stdout.strip()
+    changes = gateway.cli("release", "diff", first, second, status=1).stdout
+    assert "-Be kind to {{name}}." in changes
+    assert "+Be kind." in changes
+    assert "may be removed" in gateway.cli("release", "runs", first).stdout
+    assert gateway.json("release", "runs", stable(gateway))["removable"] is False
+    prompt.write_text("{{ 1 }}")
+    done = gateway.cli(*words, "--prompt", str(prompt), status=1)
+    assert "prompt: line 1, column 1" in " ".join(done.stderr.split())
 
 
 def test_i2_floating_model_is_refused(gateway: Gateway) -> None:
@@ -77,7 +109,7 @@ def test_list_names_where_it_serves(gateway: Gateway) -> None:
 def test_runs_of_a_release(gateway: Gateway) -> None:
     """Runs that are bound to it, since a time."""
     assert "r-1" in gateway.cli("release", "runs", stable(gateway), "--since", "1h").stdout
-    assert gateway.json("release", "runs", stable(gateway), "--since", "2999-01-01") == []
+    assert gateway.json("release", "runs", stable(gateway), "--since", "2999-01-01")["runs"] == []
 
 
 def test_block_stops_runs_and_unblock_lets_them_go_on(gateway: Gateway) -> None:

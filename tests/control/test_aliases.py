@@ -7,12 +7,10 @@ import pytest
 
 from gateway.control.aliases import apply, as_yaml, export, history, listed, read_file, show
 from gateway.control.desk import Desk
-from gateway.control.promote import promote
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import PointerFile, PointerWant
-from gateway.core.contract.release import Mode
 from gateway.store import aliases
-from tests.control.conftest import MODELS, Make, Place, with_legs
+from tests.control.conftest import MODELS, Make, Place
 from tests.control.workers import beat
 
 pytestmark = pytest.mark.anyio
@@ -55,18 +53,6 @@ async def test_apply_moves_adds_and_removes_lanes(desk: Desk, made: Make, placed
     assert {name: lane.release for name, lane in state.lanes.items()} == {"*": b, "segment:gold": c}
     assert state.lanes["*"].previous == (await made("A"),)
     assert (await aliases.history(desk.store, "agent"))[0].action == "apply"
-
-
-async def test_legs_that_are_not_carried_out_are_not_pointed_at(desk: Desk, placed: Place) -> None:
-    """Neither apply nor promote makes a release stable whose prompt or tools this version would ignore; nothing is written."""
-    await placed("agent", {"*": "A"})
-    newer = await with_legs(desk, "B", prompt=(Mode.SERVE, "Be kind."))
-    with pytest.raises(Fault, match="leg_unserved") as caught:
-        await apply(desk, PointerFile({"agent": PointerWant({"*": newer})}), "try")
-    assert f"release {newer}: prompt: mode `serve` is not carried out by this version" in caught.value.message
-    with pytest.raises(Fault, match="leg_unserved"):
-        await promote(desk, "agent", newer, "try")
-    assert (await desk.alias("agent")).version == 1
 
 
 async def test_stale_file_and_stakes(desk: Desk, made: Make, placed: Place) -> None:

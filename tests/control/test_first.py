@@ -15,7 +15,7 @@ from gateway.core.contract.alias import Stakes
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Mode
 from gateway.settings.model import AliasSettings, LegSettings, ReleaseSettings
-from gateway.store import aliases
+from gateway.store import aliases, labels, releases
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identity
 from tests.control.conftest import MODELS, Make
@@ -43,18 +43,24 @@ async def test_seeds_once(desk: Desk, made: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["prompt", "tools"])
-async def test_legs_that_are_not_carried_out_make_no_alias(desk: Desk, tmp_path: Path, part: str) -> None:
-    """A first release with a prompt or tools of its own is refused with alias and part; a missing file is named before."""
-    leg = LegSettings("leg", Mode.VERIFY)
+async def test_first_release_with_legs(desk: Desk, tmp_path: Path, part: str) -> None:
+    """A prompt or toolset is read from its file beside the configuration; a missing or broken one is named and makes no alias."""
+    leg = LegSettings("leg", label="leg@v1")
     here = declaring(desk, agent=AliasSettings(ReleaseSettings(MODELS["A"], **{part: leg})))
-    with pytest.raises(Fault) as caught:
-        await seed(here, tmp_path)
-    assert f"aliases.agent.first_release: {part}" in caught.value.message
+    for text in (None, "{{1}}"):
+        if text is not None:
+            (tmp_path / "leg").write_text(text)
+        with pytest.raises(Fault) as caught:
+            await seed(here, tmp_path)
+        assert f"aliases.agent.first_release: {part}" in caught.value.message
+        assert await aliases.every(desk.store) == {}
     (tmp_path / "leg").write_text('[{"name": "refund"}]')
-    with pytest.raises(Fault, match="bad_release") as caught:
-        await seed(here, tmp_path)
-    assert f"aliases.agent.first_release: {part}: mode `verify` is not carried out" in caught.value.message
-    assert await aliases.every(desk.store) == {}
+    (done,) = await seed(here, tmp_path)
+    release = await desk.release(done.release)
+    held = getattr(release.triple, part)
+    assert (done.made, held.mode) == (True, Mode.SERVE)
+    assert await labels.every(desk.store) == {"leg@v1": held.digest}
+    assert b"refund" in (await releases.artifact(desk.store, held.digest) or b"")
 
 
 @pytest.mark.parametrize("stakes", [Stakes.STANDARD, Stakes.HIGH])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.recovery import bootstrap, restore
+from gateway.core.contract.artifact import digest
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Mode
-from gateway.store import aliases, releases
+from gateway.store import aliases, labels, releases
+from gateway.store.pointers import save
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identify, identity, loss
 from tests.control.conftest import Make, Place, with_legs
@@ -92,11 +96,19 @@ async def test_without_a_copy(desk: Desk) -> None:
     assert (await bootstrap(desk, "new")).instance
 
 
-async def test_missing_artifacts_are_named(desk: Desk, placed: Place) -> None:
-    """Prompts are not in the disk copy: restore says which release lacks its text."""
+async def test_texts_come_back_from_this_host(desk: Desk, placed: Place) -> None:
+    """Restore puts prompts, tools and labels back from this host's files, and names the release whose text is nowhere."""
     await placed("agent", {"*": "A"})
-    made = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."))
-    await copied(desk)
+    kept = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."))
+    lost = await with_legs(desk, "B", prompt=(Mode.SERVE, "Be brief."))
+    copy = await copied(desk)
+    text = await releases.artifact(desk.store, digest(b"Be kind."))
+    assert text is not None
+    copy.labels["kind@1"] = digest(text)
+    save(Path(desk.settings.store.data_dir), copy, {digest(text): text})
     await desk.store.do("FLUSHALL")
     done = await restore(desk, "lost")
-    assert [warning for warning in done.warnings if made in warning and "prompt" in warning]
+    assert await releases.artifact(desk.store, digest(text)) == text
+    assert await labels.every(desk.store) == {"kind@1": digest(text)}
+    assert [warning.split()[1] for warning in done.warnings] == [f"{lost}:"]
+    assert kept not in "".join(done.warnings)

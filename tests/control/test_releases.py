@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.releases import create, listed, show
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import LegAsk, ReleaseAsk
-from gateway.core.contract.release import Mode, Params, PinClass
+from gateway.core.contract.release import Leg, Mode, Params, PinClass
 from tests.control.conftest import MODELS, Make, Place, with_legs
 
 pytestmark = pytest.mark.anyio
@@ -44,16 +45,21 @@ async def test_same_triple_same_id(desk: Desk) -> None:
         (ReleaseAsk(), "model", "none is named"),
         (ReleaseAsk(model="gpt-4o-2024-08-06"), "model", "provider/model-id"),
         (ReleaseAsk(model="nobody/gpt-4o-2024-08-06"), "model", "anthropic, openai"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk()), "prompt", "mode `serve` is not carried out by this version"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Be kind.")), "prompt", "Leave the prompt out"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(Mode.VERIFY, "Be kind.")), "prompt", "mode `verify`"),
-        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content=TOOLS)), "tools", "as the agent sends them"),
-        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(Mode.VERIFY, TOOLS)), "tools", "Leave the tools out"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk()), "prompt", "mode `serve` needs an artifact"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="{{1}}")), "prompt", "line 1, column 1"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(Mode.VERIFY, "{{app}}")), "prompt", "nothing to verify"),
+        (
+            ReleaseAsk(model=MODELS["A"], tools=LegAsk(content='[{"name": "a"}, {"name": "a"}]')),
+            "tools",
+            "the name 'a'",
+        ),
+        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(label="tools@v1")), "tools", "no label tools@v1"),
+        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content=TOOLS, label="tools")), "tools", "NAME@VERSION"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content=" \n")), "prompt", "empty"),
-        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(digest="ab" * 32)), "prompt", "not carried out"),
+        (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(digest="ab" * 32)), "prompt", "is not stored"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="x", digest="ab" * 32)), "prompt", "sha256"),
         (ReleaseAsk(model=MODELS["A"], prompt=LegAsk(Mode.AS_SENT, "x")), "prompt", "as-sent"),
-        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content="{}")), "tools", "JSON array"),
+        (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content="7")), "tools", "JSON array"),
         (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content="[")), "tools", "not JSON"),
         (ReleaseAsk(model=MODELS["A"], tools=LegAsk(content="[]")), "tools", "empty"),
         (ReleaseAsk(model=MODELS["A"], params=Params(set={"model": "x"})), "params", "model"),
@@ -99,16 +105,52 @@ async def test_from_stable_with_changes(desk: Desk, made: Make, placed: Place) -
         await create(desk, ReleaseAsk(base="rel_0000000000000000"))
 
 
-async def test_a_base_with_legs_of_a_newer_version(desk: Desk) -> None:
-    """A release of a newer version shows its texts; what is made from it must drop the legs that cannot be carried out."""
-    newer = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."), tools=(Mode.VERIFY, TOOLS))
-    detail = await show(desk, newer)
-    assert (detail.prompt.text, detail.tools.mode) == ("Be kind.", Mode.VERIFY)
+async def test_legs_are_stored_with_the_release(desk: Desk) -> None:
+    """Prompt and tools become artifacts that a later release takes over, by its base, label or digest, or drops."""
+    first = await create(
+        desk,
+        ReleaseAsk(
+            model=MODELS["A"],
+            prompt=LegAsk(content="Be kind to {{name}}.\r\n", label="support@v7"),
+            tools=LegAsk(Mode.VERIFY, TOOLS, label="tools@v1"),
+        ),
+    )
+    detail = await show(desk, first.id)
+    assert (detail.prompt.text, detail.prompt.labels) == ("Be kind to {{name}}.", ("support@v7",))
+    assert detail.tools.text == '[{"name":"refund","parameters":{"type":"object","properties":{}}}]'
+    assert (detail.tools.mode, detail.tools.labels) == (Mode.VERIFY, ("tools@v1",))
+    (row,) = await listed(desk)
+    assert (row.prompt, row.tools) == ("serve support@v7", "verify tools@v1")
+    triple = first.release.triple
+    for ask in (LegAsk(label="support@v7"), LegAsk(digest=triple.prompt.digest), None):
+        again = await create(desk, ReleaseAsk(base=first.id, prompt=ask))
+        assert (again.id, again.new) == (first.id, False)
+    dropped = await create(desk, ReleaseAsk(base=first.id, prompt=LegAsk(Mode.AS_SENT), tools=LegAsk(Mode.AS_SENT)))
+    assert (dropped.release.triple.prompt, dropped.release.triple.tools) == (Leg(), Leg())
+
+
+async def test_a_label_is_for_ever(desk: Desk) -> None:
+    """A label that names another text is refused before anything is stored; the same text may be named again, and twice."""
+    ask = ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Be kind.", label="support@v7"))
+    await create(desk, ask)
+    with pytest.raises(Fault, match="label_taken"):
+        await create(desk, ReleaseAsk(model=MODELS["A"], prompt=LegAsk(content="Be brief.", label="support@v7")))
+    assert len(await listed(desk)) == 1
+    await create(desk, msgspec.structs.replace(ask, prompt=LegAsk(content="Be kind.", label="kind@1")))
+    (row,) = await listed(desk)
+    assert (await show(desk, row.id)).prompt.labels == ("kind@1", "support@v7")
+
+
+async def test_an_artifact_of_an_older_version_goes_on(desk: Desk) -> None:
+    """A toolset that was stored as a request carries it can be released again, and a prompt is no toolset."""
+    older = await with_legs(desk, "A", prompt=(Mode.SERVE, "Be kind."), tools=(Mode.VERIFY, TOOLS))
+    detail = await show(desk, older)
+    assert (detail.prompt.text, detail.tools.text) == ("Be kind.", TOOLS)
+    again = await create(desk, ReleaseAsk(base=older, tools=LegAsk(Mode.SERVE, digest=detail.tools.digest)))
+    assert again.release.triple.tools == Leg(Mode.SERVE, detail.tools.digest)
     with pytest.raises(Fault, match="bad_release") as caught:
-        await create(desk, ReleaseAsk(base=newer, prompt=LegAsk(Mode.AS_SENT)))
+        await create(desk, ReleaseAsk(base=older, tools=LegAsk(digest=detail.prompt.digest)))
     assert caught.value.param == "tools"
-    dropped = await create(desk, ReleaseAsk(base=newer, prompt=LegAsk(Mode.AS_SENT), tools=LegAsk(Mode.AS_SENT)))
-    assert dropped.release.triple.prompt.digest == ""
 
 
 async def test_list_says_where_each_serves(desk: Desk, made: Make, placed: Place) -> None:

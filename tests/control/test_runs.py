@@ -6,8 +6,8 @@ import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.promote import promote
-from gateway.control.releases import bound_runs
 from gateway.control.runs import listed, restart, show
+from gateway.control.use import used
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.journal import Outcome, Report, Step
 from gateway.core.contract.run import Pin, Stamp, run_digest
@@ -38,8 +38,8 @@ async def test_list_by_release_and_time(desk: Desk, made: Make) -> None:
     assert [row.run for row in await listed(desk)] == ["other", "run-2", "run-1", "run-0"]
     assert [row.run for row in await listed(desk, release=a, since_ms=1001)] == ["run-2", "run-1"]
     await desk.store.do("DEL", desk.store.keys.run("default", "run-2"))
-    assert [row.run for row in await bound_runs(desk, a)] == ["run-1", "run-0"]
-    assert [row.run for row in await bound_runs(desk, a, limit=1)] == ["run-1"]
+    assert [row.run for row in (await used(desk, a)).runs] == ["run-1", "run-0"]
+    assert [row.run for row in (await used(desk, a, limit=1)).runs] == ["run-1"]
     with pytest.raises(Fault, match="release_unknown"):
         await listed(desk, release="rel_0000000000000000")
 
@@ -79,7 +79,7 @@ async def test_restart_binds_to_the_current_release(desk: Desk, made: Make, plac
     assert (stamp.release, stamp.model, stamp.pin) == (b, MODELS["B"], Pin.PINNED)
     assert (await show(desk, result.run)).stamps == (stamp,)
     assert (await show(desk, "r")).stamps == (old,)
-    assert [row.run for row in await bound_runs(desk, b)] == [result.run]
+    assert [row.run for row in (await used(desk, b)).runs] == [result.run]
     await releases.block(desk.store, b, "leaks")
     with pytest.raises(Fault, match="release_blocked"):
         await restart(desk, "r")

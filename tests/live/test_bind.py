@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
 from gateway.core.contract.release import Leg, Mode, PinClass
 from gateway.live.bind import pin_of
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider
+from tests.store.servers import RealRedis
 
 OLD = release("openai/gpt-4o-2024-08-06")
 NEW = release("openai/gpt-4o-2024-11-20")
@@ -91,15 +91,15 @@ def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) 
     assert gateway.chat("gpt-4o", {"x-trivet-run": "before"}).headers["x-trivet-arm"] == "stable"
 
 
-@pytest.mark.parametrize("mode", [Mode.SERVE, Mode.VERIFY])
-def test_a_release_with_legs_that_are_not_carried_out_is_never_served_without_them(
-    gateway: LiveGateway, provider: Provider, mode: Mode
+def test_a_release_with_a_mode_of_a_newer_version_is_never_served_without_it(
+    gateway: LiveGateway, provider: Provider, redis_server: RealRedis
 ) -> None:
-    """A release of a newer version gets 409 with the leg named; the provider is not called with another prompt."""
-    gateway.alias("gpt-4o", release("openai/gpt-4o-2024-08-06", prompt=Leg(mode, "a" * 64)))
-    got = gateway.chat("gpt-4o")
-    assert (got.status, got.json["error"]["code"]) == (409, "leg_unserved")
-    assert f"prompt: mode `{mode.value}` is not carried out" in got.json["error"]["message"]
+    """A release that says more than this version knows is refused with a reason; the provider is not called with less."""
+    newer = release("openai/gpt-4o-2024-08-06", prompt=Leg(Mode.SERVE, "a" * 64))
+    data = msgspec.json.encode(newer).replace(b'"serve"', b'"distil"').decode()
+    redis_server.ask(f"SET {gateway.store.keys.release(newer.id)} '{data}'")
+    got = gateway.chat(newer.id)
+    assert (got.status, got.json["error"]["code"]) == (409, "release_unreadable")
     assert not provider.requests
 
 

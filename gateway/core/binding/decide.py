@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from gateway.core.contract.alias import EVERYONE, AliasState, Arm, Lane
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.release import Leg, Mode
+from gateway.core.contract.release import Mode
 
 WHOLE = 10_000
 """The weight of everybody: weights are shares of this."""
@@ -85,10 +85,18 @@ def split_unit(secret: bytes, tenant: str, alias: str, opening: bytes) -> str:
     return hmac.digest(secret, b"\0".join((b"unit", tenant.encode(), alias.encode(), opening)), "sha256")[:16].hex()
 
 
-def can_run(tools: Leg, listed: Collection[str] | None, sent: str) -> bool:
+def can_run(mode: Mode, toolset: Collection[str], listed: Collection[str] | None, sent: str | None) -> bool:
     """Whether an executor can run a release's toolset.
 
-    `listed` holds the digests of the toolsets that `x-trivet-tools` names, None without that header; `sent` is the digest of the
-    toolset in the request, empty without tools. An as-sent leg suits everybody; an executor that lists nothing claims nothing.
+    `toolset` holds the digests the release's toolset goes by; `listed` those of the toolsets that `x-trivet-tools` names, None
+    without that header; `sent` is the digest of the toolset in the request, empty without tools, None where there is no
+    request yet. What was sent can be run. What is served otherwise must be listed; an executor that lists nothing and sends
+    nothing takes what it is given. A toolset that is verified must be the one sent: listing it does not make it so.
     """
-    return tools.mode is Mode.AS_SENT or listed is None or tools.digest in listed or tools.digest == sent
+    if mode is Mode.AS_SENT or sent in toolset:
+        return True
+    if mode is Mode.VERIFY and sent is not None:
+        return False
+    if listed is not None:
+        return not set(toolset).isdisjoint(listed)
+    return not sent

@@ -26,23 +26,15 @@ class Tool(msgspec.Struct, frozen=True):
 
 def canonical_prompt(text: str) -> bytes:
     """A prompt as UTF-8 with LF line ends and none at its end. Raises ValueError when nothing is left, or for lone surrogates."""
-    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
-    if not plain.strip():
+    told = plain(text)
+    if not told.strip():
         raise ValueError("the prompt is empty")
-    return plain.encode()
+    return told.encode()
 
 
-def canonical_tools(text: str | bytes) -> bytes:
-    """A toolset: a JSON array of objects without white space between tokens. Raises ValueError that says what is wrong."""
-    try:
-        tools = msgspec.json.decode(text, type=list[dict[str, object]])
-    except msgspec.ValidationError as error:
-        raise ValueError("the toolset must be a JSON array of tool objects, as a request carries it") from error
-    except msgspec.DecodeError as error:
-        raise ValueError(f"the toolset is not JSON: {error}") from error
-    if not tools:
-        raise ValueError("the toolset is empty; leave the tools `as-sent` if the release does not govern them")
-    return msgspec.json.encode(tools)
+def plain(text: str) -> str:
+    """A text without what an editor changes: byte order mark, CRLF, newlines at the end."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
 
 
 def digest(data: bytes) -> str:

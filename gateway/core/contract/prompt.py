@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.core.contract.artifact import plain
+
 APP = "app"
 """The reserved name: stands for what the request itself sent as its first system item."""
 Value = str | int | float | bool
@@ -102,11 +104,6 @@ def as_text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value)
-
-
-def plain(text: str) -> str:
-    """A text without what an editor changes: byte order mark, CRLF, newlines at the end."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
 
 
 def _walk(chunks: list[str], text: str) -> int | None:

@@ -73,7 +73,7 @@ class HistoryEntry(Record, frozen=True):
     at_ms: int
     actor: str
     action: str
-    """first_release, learn, promote, rollback, apply, block, unblock, restore, bootstrap, local."""
+    """first_release, learn, promote, rollback, apply, block, unblock, restore, bootstrap, local, undeclared, accept."""
     reason: str
     version: int
     before: AliasState | None
@@ -89,11 +89,13 @@ class HistoryEntry(Record, frozen=True):
 
 
 class LegAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A leg as asked for: the text itself, or the digest of an artifact that is stored already."""
+    """A leg as asked for: the text itself, or the digest or label of an artifact that is stored already."""
 
     mode: Mode = Mode.SERVE
     content: str = ""
     digest: str = ""
+    label: str = ""
+    """`support@v7`: names what `content` or `digest` is, for ever; without either, what it names."""
 
 
 class ReleaseAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -146,6 +148,7 @@ class LegText(Record, frozen=True):
     mode: Mode
     digest: str
     text: str | None
+    labels: tuple[str, ...] = ()
 
 
 class ReleaseDetail(Record, frozen=True):
@@ -158,6 +161,24 @@ class ReleaseDetail(Record, frozen=True):
     warm: tuple[str, ...]
     """`ALIAS LANE` wherever rollback may return to it."""
     runs: int
+
+
+class ReleaseUse(Record, frozen=True):
+    """Answer of `release runs`: who still uses a release, and whether the code of its tools may be removed."""
+
+    release: str
+    runs: tuple[RunRow, ...]
+    bound: int
+    """Runs bound to it that are still stored, whatever `since` and `limit` list."""
+    ends_ms: int
+    """When the last run with its tools is forgotten if it takes no other step; 0 when there is none."""
+    toolset: str
+    """Digest of its tools; empty where they are the agent's own."""
+    labels: tuple[str, ...]
+    removable: bool
+    why: tuple[str, ...]
+    """What keeps the tools in use; empty when they may go."""
+    warnings: tuple[str, ...]
 
 
 class Change(Record, frozen=True):
@@ -251,6 +272,47 @@ class AliasDetail(Record, frozen=True):
     """Release id to `provider/model-id`, of every release the alias names."""
     blocked: dict[str, str]
     workers: tuple[WorkerBeat, ...]
+
+
+class TemplateRow(Record, frozen=True):
+    """A prompt template or a toolset that an alias was sent, as learnt from the requests."""
+
+    id: str
+    alias: str
+    leg: str
+    """`prompt` or `tools`."""
+    state: str
+    """`declared`, `baseline`, `accepted`, `undeclared`, or `new` while too few requests had it to say."""
+    releases: tuple[str, ...]
+    """Which declare it, or whose baseline it is in."""
+    accepted: str
+    """Who accepted it."""
+    first_ms: int
+    last_ms: int
+    requests: int
+    share: float
+    """Of the requests of the last day whose prompt, or tools, were read: 0 to 1."""
+    text: str | None
+    """Literals, `{...}` where values change, `{date}`, `{time}`, `{id}`; None without the right `content`, and for `new`,
+    whose literals may be a user's."""
+
+
+class TemplateList(Record, frozen=True):
+    """Answer of `alias prompts`."""
+
+    alias: str
+    templates: tuple[TemplateRow, ...]
+    unread: int
+    """Requests that were not read: more different texts came than the bound lets through."""
+
+
+class Accepted(Record, frozen=True):
+    """Answer of `alias undeclared --accept`."""
+
+    alias: str
+    id: str
+    changed: bool
+    """False when it was accepted or declared already."""
 
 
 class PointerFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

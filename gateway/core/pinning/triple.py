@@ -17,12 +17,10 @@ MODEL_ID = re.compile(r"[!-~]{1,256}")
 OWN = frozenset(("model", "stream", "trivet"))
 """Members of a request that a release never sets, drops or renames: the snapshot, and what belongs to the request."""
 LEG_MEMBERS: Mapping[str, frozenset[str]] = {
-    "prompt": frozenset(("messages", "system", "systemInstruction", "instructions")),
+    "prompt": frozenset(("messages", "system", "systemInstruction", "system_instruction", "instructions")),
     "tools": frozenset(("tools", "functions")),
 }
 """Members that a leg of its own governs, so params keep off them."""
-CARRIED_OUT = (Mode.AS_SENT,)
-"""Modes of a leg that this version carries out. A leg in another mode is refused wherever it would be relied on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +31,16 @@ class Problem:
     message: str
 
 
-def problems(
-    triple: Triple,
-    providers: Collection[str],
-    artifacts: Collection[str],
-    modes: Collection[Mode] = CARRIED_OUT,
-) -> tuple[Problem, ...]:
+def problems(triple: Triple, providers: Collection[str], artifacts: Collection[str]) -> tuple[Problem, ...]:
     """All that keeps a triple from being released, in the order model, prompt, tools, params; empty when nothing does.
 
-    `providers` are the configured names, `artifacts` the digests that are stored, `modes` those a leg may have.
+    `providers` are the configured names, `artifacts` the digests that are stored.
     """
     return (
         *_model(triple.model, providers),
-        *_leg("prompt", triple.prompt, artifacts, modes),
-        *_leg("tools", triple.tools, artifacts, modes),
+        *_leg("prompt", triple.prompt, artifacts),
+        *_leg("tools", triple.tools, artifacts),
         *_params(triple.params),
-    )
-
-
-def unserved(triple: Triple) -> tuple[Problem, ...]:
-    """Legs of a stored release that this version would have to ignore: one that a newer version made."""
-    if triple.prompt.mode in CARRIED_OUT and triple.tools.mode in CARRIED_OUT:
-        return ()
-    legs = (("prompt", triple.prompt), ("tools", triple.tools))
-    return tuple(Problem(part, not_carried_out(part, leg.mode)) for part, leg in legs if leg.mode not in CARRIED_OUT)
-
-
-def not_carried_out(part: str, mode: Mode) -> str:
-    """Why a leg in this mode is refused, and what to do."""
-    return (
-        f"mode `{mode.value}` is not carried out by this version, which passes prompt and tools as the agent sends them. "
-        f"Leave the {part} out of the release and in the agent's own requests."
     )
 
 
@@ -89,9 +66,7 @@ def _model(text: str, providers: Collection[str]) -> list[Problem]:
     return found
 
 
-def _leg(part: str, leg: Leg, artifacts: Collection[str], modes: Collection[Mode]) -> list[Problem]:
-    if leg.mode not in modes:
-        return [Problem(part, not_carried_out(part, leg.mode))]
+def _leg(part: str, leg: Leg, artifacts: Collection[str]) -> list[Problem]:
     if leg.mode is Mode.AS_SENT:
         return [Problem(part, "mode `as-sent` takes no artifact; leave it out.")] if leg.digest else []
     if not leg.digest:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.binding.decide import WHOLE, Choice, bucket, can_run, choose, lane_of, split_unit
 from gateway.core.contract.alias import AliasState, Arm, Lane, Split
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.release import Leg, Mode
+from gateway.core.contract.release import Mode
 
 LANES = {"*": Lane("rel_all"), "segment:beta": Lane("rel_beta"), "tenant:acme": Lane("rel_acme")}
 SALTS = st.text(min_size=1, max_size=20)
@@ -174,19 +174,27 @@ DIGEST, OTHER = "a" * 64, "b" * 64
 
 
 @pytest.mark.parametrize(
-    ("tools", "listed", "sent", "can"),
+    ("mode", "listed", "sent", "can"),
     [
-        (Leg(), frozenset(), "", True),
-        (Leg(), None, OTHER, True),
-        (Leg(Mode.SERVE, DIGEST), None, "", True),
-        (Leg(Mode.SERVE, DIGEST), None, OTHER, True),
-        (Leg(Mode.SERVE, DIGEST), frozenset({DIGEST, OTHER}), "", True),
-        (Leg(Mode.SERVE, DIGEST), frozenset({OTHER}), DIGEST, True),
-        (Leg(Mode.SERVE, DIGEST), frozenset({OTHER}), OTHER, False),
-        (Leg(Mode.VERIFY, DIGEST), frozenset({OTHER}), "", False),
-        (Leg(Mode.VERIFY, DIGEST), frozenset(), "", False),
+        (Mode.AS_SENT, frozenset(), "", True),
+        (Mode.AS_SENT, None, OTHER, True),
+        (Mode.SERVE, None, None, True),
+        (Mode.SERVE, None, "", True),
+        (Mode.SERVE, None, OTHER, False),
+        (Mode.SERVE, None, DIGEST, True),
+        (Mode.SERVE, frozenset({DIGEST, OTHER}), OTHER, True),
+        (Mode.SERVE, frozenset({OTHER}), DIGEST, True),
+        (Mode.SERVE, frozenset({OTHER}), OTHER, False),
+        (Mode.SERVE, frozenset({OTHER}), None, False),
+        (Mode.SERVE, frozenset(), "", False),
+        (Mode.VERIFY, None, DIGEST, True),
+        (Mode.VERIFY, None, None, True),
+        (Mode.VERIFY, None, "", False),
+        (Mode.VERIFY, frozenset({DIGEST}), OTHER, False),
+        (Mode.VERIFY, frozenset({DIGEST}), None, True),
+        (Mode.VERIFY, frozenset(), None, False),
     ],
 )
-def test_toolsets_an_executor_can_run(tools: Leg, listed: frozenset[str] | None, sent: str, can: bool) -> None:
-    """An executor that lists toolsets gets only releases whose toolset is listed or is the one it sent."""
-    assert can_run(tools, listed, sent) is can
+def test_toolsets_an_executor_can_run(mode: Mode, listed: frozenset[str] | None, sent: str | None, can: bool) -> None:
+    """A run is eligible only for releases whose toolset is listed or is the one it sent; who says nothing takes what is served."""
+    assert can_run(mode, {DIGEST}, listed, sent) is can

@@ -1,0 +1,106 @@
+"""Which releases a run can take: those whose tools its executor can run, and whose prompt its request can fill.
+
+Rule of the file: a candidate is never the reason for an error. A run that cannot take it stays on the stable release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.binding.decide import can_run
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.release import Mode
+from gateway.live.legs import legs_of, sent_toolset
+from gateway.live.variables import given
+
+if TYPE_CHECKING:
+    from gateway.core.contract.release import Release
+    from gateway.live.legs import Legs
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+HEADER = b"x-trivet-tools"
+DIGEST_LENGTH = 64
+LISTS_KEPT = 1000
+"""Values of the header that are kept read."""
+
+
+def listed(worker: Worker, life: Life) -> frozenset[str] | None:
+    """The digests of the toolsets that `x-trivet-tools` names; None without the header. Labels nobody gave are passed over.
+
+    Raises Fault 400 `bad_tools_list` for a word that is neither a label nor a digest.
+    """
+    value = life.incoming.fields.get(HEADER)
+    if value is None:
+        return None
+    labels = worker.store.pointers.labels
+    known = life.view.lists.get(value)
+    if known is not None and known[0] is labels:
+        return known[1]
+    found: set[str] = set()
+    for word in value.decode("latin-1").split(","):
+        name = word.strip()
+        if "@" in name:
+            found.add(labels.get(name, ""))
+        elif len(name) == DIGEST_LENGTH:
+            found.add(name)
+        elif name:
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "bad_tools_list",
+                "x-trivet-tools lists labels such as support-tools@v3, or digests of 64 hex digits, with commas between them.",
+                param="x-trivet-tools",
+            )
+    if len(life.view.lists) >= LISTS_KEPT:
+        life.view.lists.clear()
+    digests = frozenset(found - {""})
+    life.view.lists[value] = (labels, digests)
+    return digests
+
+
+async def can_take(worker: Worker, life: Life, candidate: Release | None, stable: Release | None) -> bool:
+    """Whether a run that would be bound to `stable` can as well take `candidate`. Never raises for the candidate's sake."""
+    if candidate is None or candidate.blocked:
+        return False
+    try:
+        legs = await legs_of(worker, life.view, candidate)
+    except Fault:
+        return False
+    if legs is None:
+        return True
+    same_tools = stable is not None and stable.triple.tools == candidate.triple.tools
+    if legs.tools is not None and not same_tools:
+        sent = sent_toolset(life) if life.envelope is not None else None
+        if not can_run(legs.tools_leg.mode, legs.toolset, listed(worker, life), sent):
+            return False
+    if legs.template is None or (stable is not None and stable.triple.prompt == candidate.triple.prompt):
+        return True
+    if legs.prompt.mode is Mode.SERVE:
+        return not legs.template.missing(given(life))
+    if life.envelope is None:
+        return True
+    sent_prompt = life.envelope.prompt()
+    return sent_prompt is not None and legs.template.departs(sent_prompt, given(life)) is None
+
+
+def refuse_unlisted(worker: Worker, life: Life, legs: Legs | None) -> None:
+    """Raise Fault 409 `tools_not_listed` when the executor lists the toolsets it can run and the one served is not among
+    them, 400 as `listed`."""
+    digests = listed(worker, life)
+    if digests is None or legs is None or legs.tools_leg.mode is not Mode.SERVE:
+        return
+    sent = sent_toolset(life) if life.envelope is not None else None
+    if not can_run(Mode.SERVE, legs.toolset, digests, sent):
+        raise Fault(
+            Kind.CONFLICT,
+            "tools_not_listed",
+            f"The run is bound to release {legs.release}, which serves toolset {told(worker, legs.tools_leg.digest)}; "
+            "x-trivet-tools does not list it. Keep its code until `trivet release runs` says that it may go.",
+            param="x-trivet-tools",
+        )
+
+
+def told(worker: Worker, digest: str) -> str:
+    """A digest for people: its labels where it has some, and its beginning."""
+    names = worker.store.pointers.labels_of(digest)
+    return f"{', '.join(names)} ({digest[:12]}…)" if names else f"{digest[:12]}…"
