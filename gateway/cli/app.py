@@ -12,7 +12,22 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from gateway import __version__
-from gateway.cli import alias, check, config, demo, key, release, rollback, rollout, run, serve, show, status, store
+from gateway.cli import (
+    alias,
+    check,
+    config,
+    demo,
+    imports,
+    key,
+    release,
+    rollback,
+    rollout,
+    run,
+    serve,
+    show,
+    status,
+    store,
+)
 from gateway.cli.exits import Exit, exit_of
 from gateway.cli.reach import Failed
 from gateway.core.contract.fault import Fault
@@ -37,7 +52,7 @@ def build() -> App:
     app.command(check.check)
     app.command(status.status)
     app.command(rollback.rollback)
-    for noun in (release, alias, rollout, run, key, store, config):
+    for noun in (release, alias, rollout, run, key, store, config, imports):
         app.command(noun.build())
     return app
 
