@@ -116,3 +116,47 @@ async def test_first_link_stands(redis_server: RealRedis, tmp_path: Path) -> Non
         tell = Command(redis_server)
         await until(lambda: tell("EXISTS", KEYS.link("t", "call_1")))
         assert b'"one"' in tell("GET", KEYS.link("t", "call_1"))
+
+
+async def test_provider_state_has_its_keeper_and_lives_on(redis_server: RealRedis, tmp_path: Path) -> None:
+    """State that was made before any answer is the tenant's; the first answer in it names the alias, each one renews it."""
+    async with (
+        opened(redis_server.url, tmp_path / "1", "w1") as one,
+        opened(redis_server.url, tmp_path / "2", "w2") as two,
+    ):
+        await until(lambda: settled(one) and settled(two))
+        tell = Command(redis_server)
+        one.own("t", "conv_1", "openai")
+        await until(lambda: tell("EXISTS", KEYS.link("t", "conv_1")))
+        assert await run(two.linked("t", ["conv_1"])) == Linked("conv_1", "", "openai")
+        bound = await bind(two, stamp("conv_1"))
+        two.link("t", ["call_1"], bound.stamp, ["conv_1", "resp_1"])
+        await until(lambda: tell("EXISTS", KEYS.link("t", "resp_1")))
+        keeper = bound.stamp.model.partition("/")[0]
+        for identifier in ("conv_1", "resp_1"):
+            assert await run(two.linked("t", [identifier])) == Linked("conv_1", "a", keeper)
+        assert await run(two.linked("t", ["call_1"])) == Linked("conv_1", "a")
+        tell("PEXPIRE", KEYS.link("t", "conv_1"), 5000)
+        two.link("t", [], bound.stamp, ["conv_1"])
+        await until(lambda: tell("PTTL", KEYS.link("t", "conv_1")) > 5000)
+
+
+async def test_state_of_another_run_stays_with_it(redis_server: RealRedis, tmp_path: Path) -> None:
+    """A second run that takes up a conversation does not take it away."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        for name in ("first", "second"):
+            bound = await bind(live, stamp(name))
+            live.link("t", [], bound.stamp, ["conv_1"])
+        assert (await run(live.linked("t", ["conv_1"]))).run == "first"
+
+
+async def test_provider_state_is_found_without_the_store(redis_server: RealRedis, tmp_path: Path) -> None:
+    """The host log has the keeper too, for a worker that comes after a crash."""
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        live.own("t", "conv_1", "openai")
+    Command(redis_server)("FLUSHALL")
+    async with opened(redis_server.url, tmp_path) as again:
+        await until(lambda: settled(again))
+        assert await run(again.linked("t", ["conv_1"])) == Linked("conv_1", "", "openai")
