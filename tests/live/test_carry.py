@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from gateway.core.contract.artifact import digest
 from gateway.core.contract.release import Mode, Params
-from tests.live.gateway import LiveGateway
-from tests.live.legs import chat_tool, made, served, stored, toolset
+from tests.live.gateway import Got, LiveGateway
+from tests.live.legs import chat_tool, made, served, stored, tool, toolset
 from tests.provider import Provider
 from tests.store.servers import RealRedis
 
@@ -222,8 +223,93 @@ def test_f1_a_dead_store_does_not_take_the_prompt_away(
     with LiveGateway(redis_server.url, tmp_path, providers) as first:
         served(first.ready(), "support", made("Be kind.", toolset("look")))
         first.wait(lambda: (tmp_path / "artifacts").is_dir() and len(list((tmp_path / "artifacts").iterdir())) == 2)
-        first.wait(lambda: b"support" in (tmp_path / "pointers.json").read_bytes())
+        copy = tmp_path / "pointers.json"
+        first.wait(lambda: copy.exists() and b"support" in copy.read_bytes())
     with LiveGateway("redis://127.0.0.1:1", tmp_path, providers) as second:
         assert second.chat("support").status == 200
         assert sent(provider)["messages"][0]["content"] == "Be kind."
         assert sent(provider)["tools"] == [chat_tool("look")]
+
+
+SCHEMA = {"type": "object", "properties": {}}
+OWN = {"type": "object", "properties": {"own": {"type": "string"}}}
+TURNS = [{"role": "user", "content": "Hello?"}]
+SHAPES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "openai": (
+        "openai/gpt-4o-2024-08-06",
+        "/v1/chat/completions",
+        {"messages": [SYSTEM, *TURNS], "tools": [{"type": "function", "function": {"name": "own", "parameters": OWN}}]},
+        {"messages": [{"role": "system", "content": "Be kind."}, *TURNS], "tools": [chat_tool("look")]},
+    ),
+    "responses": (
+        "openai/gpt-4o-2024-08-06",
+        "/v1/responses",
+        {"instructions": "Own.", "input": "Hello?", "tools": [{"type": "function", "name": "own", "parameters": OWN}]},
+        {"instructions": "Be kind.", "input": "Hello?", "tools": [{"type": "function", **tool("look")}]},
+    ),
+    "anthropic": (
+        "anthropic/claude-sonnet-4-5-20250929",
+        "/v1/messages",
+        {"max_tokens": 9, "system": "Own.", "messages": TURNS, "tools": [{"name": "own", "input_schema": OWN}]},
+        {
+            "max_tokens": 9,
+            "system": "Be kind.",
+            "messages": TURNS,
+            "tools": [{"name": "look", "description": "Looks.", "input_schema": SCHEMA}],
+        },
+    ),
+    "gemini": (
+        "gemini/gemini-2.5-flash-001",
+        "/v1beta/models/NAME:generateContent",
+        {
+            "system_instruction": {"parts": [{"text": "Own."}]},
+            "contents": [{"parts": [{"text": "Hello?"}]}],
+            "tools": [{"functionDeclarations": [{"name": "own", "parameters": OWN}]}],
+        },
+        {
+            "system_instruction": {"parts": [{"text": "Be kind."}]},
+            "contents": [{"parts": [{"text": "Hello?"}]}],
+            "tools": [
+                {"functionDeclarations": [{"name": "look", "description": "Looks.", "parametersJsonSchema": SCHEMA}]}
+            ],
+        },
+    ),
+}
+"""Dialect to model, path, what an agent sends, and what the provider is to get."""
+
+
+@pytest.fixture(scope="module")
+def polyglot(upstream: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    """A gateway with a provider of every vendor."""
+    folder = tmp_path_factory.mktemp("polyglot")
+    server = RealRedis(folder)
+    one = {"base_url": upstream.url, "api_key": "sk-provider", "allow_private": True}
+    try:
+        with LiveGateway(server.url, folder / "data", dict.fromkeys(("openai", "anthropic", "gemini"), one)) as running:
+            yield running
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_dialect_serves_and_verifies(polyglot: LiveGateway, upstream: Provider, name: str) -> None:
+    """The same prompt and tools are put into every dialect's own members; what was put in passes where it has to match."""
+    model, path, body, wanted = SHAPES[name]
+    served(polyglot, name, made("Be kind.", toolset("look"), model=model))
+    modes = {"prompt_mode": Mode.VERIFY, "tools_mode": Mode.VERIFY}
+    served(polyglot, f"{name}-exact", made("Be kind.", toolset("look"), model=model, **modes))
+
+    def call(alias: str, members: dict[str, Any]) -> Got:
+        named = {} if "NAME" in path else {"model": alias}
+        return polyglot.request("POST", path.replace("NAME", alias), {**named, **members})
+
+    assert call(name, body).status == 200, call(name, body).body
+    got = {key: value for key, value in upstream.requests[-1].json.items() if key != "model"}
+    assert got == wanted
+    assert call(f"{name}-exact", wanted).status == 200
+    prompted = {**body, "tools": wanted["tools"]}
+    other = {**wanted, "tools": body["tools"]}
+    for members, code in ((prompted, "prompt_mismatch"), (other, "tools_mismatch")):
+        refused = call(f"{name}-exact", members)
+        assert refused.status == 409
+        assert code in refused.body.decode()

@@ -42,7 +42,7 @@ SHAPES: dict[str, Any] = {
     "legacy": {"model": "m", "functions": [NEUTRAL]},
     "declarations": {"functionDeclarations": [NEUTRAL]},
 }
-OPERATIONS = {"openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "generate_content"}
+OPERATIONS = {"openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "generate"}
 """The operation of each dialect that takes tools."""
 
 
@@ -99,11 +99,9 @@ def test_neutral_bytes_read_back(tools: list[Tool]) -> None:
 def test_a_rendered_toolset_reads_back(name: str, tools: list[Tool]) -> None:
     """What a dialect renders reads back to the same neutral tools, but for `strict` where the dialect has no such member."""
     dialect = DIALECTS[name]
-    operation = next((each for each in Operation if each.value == OPERATIONS[name]), None)
-    if operation is None or not hasattr(dialect, "tools_edit"):
-        pytest.skip("has no renderer yet")
+    operation = Operation(OPERATIONS[name])
     edits = dialect.tools_edit(operation, tools)
-    found = read(edits["tools"])
+    found = read(edits["tools"] or b"")
     assert canonical(found) in (canonical(tools), canonical([Tool(t.name, t.description, t.parameters) for t in tools]))
 
 
