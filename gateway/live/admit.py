@@ -79,22 +79,22 @@ def admit(life: Life) -> None:
 
 
 def take_key(life: Life) -> None:
-    """Google's clients may send their key as `?key=`. On its paths it is taken out of the query, and counts as if it had come
-    in `x-goog-api-key`: a query is logged in many places, and would reach the provider with a key of ours in it.
+    """Google's clients may send their key as `?key=`. It is taken out of the query and counts as if it had come in
+    `x-goog-api-key`: a query is logged in many places, and would carry a key of ours to the provider. Only below the name of
+    another vendor's provider it stays, unless it is a key of ours.
 
     Raises Fault 400 `ambiguous_header` for two keys.
     """
     incoming, route = life.incoming, life.route
     assert route is not None
-    if route.dialect != "gemini" and life.view.vendors.get(route.provider) != "google":
-        return
+    theirs = bool(route.provider) and life.view.vendors.get(route.provider) != "google"
     kept: list[str] = []
     for part in incoming.query.split("&"):
         name, _, value = part.partition("=")
-        if unquote_plus(name) != "key":
+        key = unquote_plus(value).encode() if unquote_plus(name) == "key" else b""
+        if not key or (theirs and sha256(key).digest() not in life.view.callers):
             kept.append(part)
             continue
-        key = unquote_plus(value).encode()
         if incoming.fields.setdefault(b"x-goog-api-key", key) != key:
             raise Fault(
                 Kind.BAD_REQUEST,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.live.worker import Worker
 
 ANTHROPIC_HEADER = b"anthropic-version"
+GOOGLE_HEADERS = frozenset((b"x-goog-api-client", b"x-goog-api-key"))
+"""What only one vendor's clients send: it tells whose path a versioned one is that several of them have."""
 JSON_TYPES = (b"application/json", b"text/json")
 RELEASE_PREFIX = "rel_"
 MODEL_LENGTH = 256
@@ -281,7 +283,10 @@ def choose_dialect(life: Life) -> None:
         not route.generates
         and route.dialect == "openai"
         and (route.kind is RouteKind.DEFAULT or route.operation is Operation.MODELS)
-        and ANTHROPIC_HEADER in life.incoming.fields
     ):
-        route = life.route = replace(route, dialect="anthropic")
+        incoming = life.incoming
+        if ANTHROPIC_HEADER in incoming.fields:
+            route = life.route = replace(route, dialect="anthropic")
+        elif not GOOGLE_HEADERS.isdisjoint(incoming.fields) or "key=" in incoming.query:
+            route = life.route = replace(route, dialect="gemini")
     life.dialect = DIALECTS.get(route.dialect) or DIALECTS["openai"]
