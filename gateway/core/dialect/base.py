@@ -154,6 +154,9 @@ class Dialect(Protocol):
     def decoder(self, operation: Operation | None, stream: bool) -> Decoder:
         """A new decoder for one answer."""
 
+    def assembler(self, operation: Operation, stream: bool) -> Assembler:
+        """A new assembler for one answer, off the live path: its Reply is the same for the streamed and the unstreamed form."""
+
     def status(self, fault: Fault) -> int:
         """The HTTP status of a fault in this dialect."""
 

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from gateway.core.contract.artifact import Tool
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.registry import DIALECTS
-from gateway.core.dialect.routes import find
+from gateway.core.dialect.routes import Operation, find
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/x", "/v1/responses", "/nowhere", "/livez", "/trivet/runs")
 DONE = b"data: [DONE]\n\n"
@@ -36,6 +37,10 @@ def test_the_protocol_is_kept(name: str) -> None:
         decoder = dialect.decoder(None, stream)
         decoder.feed(TERMINAL.get(name, DONE) if stream else b"{}")
         assert decoder.finish().terminal
+        assembler = dialect.assembler(Operation.CHAT, stream)
+        assembler.feed(TERMINAL.get(name, DONE) if stream else b"{}")
+        assert assembler.finish().observed == decoder.observed
+    assert dialect.tools_edit(Operation.MODELS, [Tool("look")]) == {}
     for kind in Kind:
         fault = Fault(kind, "some_code", 'A "message".\n')
         body = dialect.error(fault, "req-1")
