@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core.contract.exchange import Usage
+import msgspec
+
+from gateway.core.contract.exchange import Outcome, Usage
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.run import Source
 from gateway.core.pinning.prices import cost
@@ -71,17 +73,21 @@ def leave(life: Life, ended: float) -> None:
 
 
 def used(life: Life) -> tuple[int, int]:
-    """Tokens and cost of a request: the provider's count, or an estimate by size where it answered and did not count.
+    """Tokens and cost of a request: the provider's count, or an estimate by size where it answered and did not count to the end.
 
     So a stream that was asked for without its usage, or that the client left before its end, is not free.
     """
-    observed, answer = life.observed, life.answer
+    observed, answer, envelope = life.observed, life.answer, life.envelope
     usage = observed.usage if observed is not None else None
+    if usage is not None and (life.outcome is Outcome.OK or envelope is None or not envelope.stream):
+        return usage.input + usage.output, life.cost or 0
+    if answer is None or answer.out.status >= 400 or envelope is None or not _generates(life):
+        return 0, 0
+    wrote = life.incoming.sent // (STREAM_BYTES_PER_TOKEN if envelope.stream else BYTES_PER_TOKEN)
     if usage is None:
-        if answer is None or answer.out.status >= 400 or life.envelope is None or not _generates(life):
-            return 0, 0
-        per = STREAM_BYTES_PER_TOKEN if life.envelope.stream else BYTES_PER_TOKEN
-        usage = Usage(len(life.body) // BYTES_PER_TOKEN, life.incoming.sent // per)
+        usage = Usage(len(life.body) // BYTES_PER_TOKEN, wrote)
+    elif wrote > usage.output:
+        usage = msgspec.structs.replace(usage, output=wrote)
     price = price_of(life)
     return usage.input + usage.output, cost(usage, price) if price is not None else 0
 

@@ -16,6 +16,7 @@ from gateway.core.contract.exchange import Usage
 
 MICRO = 1_000_000
 """Millionths in one US dollar."""
+HALF = MICRO // 2
 _RATES = frozenset({"input", "output", "cached", "written", "written_hour"})
 _MEMBERS = _RATES | {"pattern", "over", "long", "note", "source", "date", "checked", "examples"}
 _NEEDED = ("pattern", "input", "output", "source", "date", "examples")
@@ -63,11 +64,15 @@ def cost(usage: Usage, at: Price) -> int:
     """
     if at.long is not None and usage.input > at.over:
         at = at.long
-    hour = min(usage.written_hour, usage.written)
-    plain = max(0, usage.input - usage.cached - usage.written)
-    total = plain * at.input + usage.cached * at.cached + usage.output * at.output
-    total += (usage.written - hour) * at.written + hour * at.written_hour
-    return (total + MICRO // 2) // MICRO
+    cached, written = usage.cached, usage.written
+    plain = usage.input - cached - written
+    total = usage.output * at.output + cached * at.cached
+    if plain > 0:
+        total += plain * at.input
+    if written:
+        hour = min(usage.written_hour, written)
+        total += (written - hour) * at.written + hour * at.written_hour
+    return (total + HALF) // MICRO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Observes Anthropic answers: streamed event by event, or a whole body. Only the members named here are looked at.
 
 Tokens in the contract's words: `input` is everything that was read, of which Anthropic counts three parts apart
-(`input_tokens`, `cache_creation_input_tokens`, `cache_read_input_tokens`); `cached` is what was read from the cache;
-`reasoning` is `output_tokens_details.thinking_tokens`, which `output` includes.
+(`input_tokens`, `cache_creation_input_tokens`, `cache_read_input_tokens`); `cached` is what was read from the cache,
+`written` what was put into it, `written_hour` the part of that which stays for an hour; `reasoning` is
+`output_tokens_details.thinking_tokens`, which `output` includes.
 """
 
 from __future__ import annotations
@@ -35,11 +36,18 @@ class Details(msgspec.Struct, gc=False):
     thinking_tokens: int | None = None
 
 
+class Creation(msgspec.Struct, gc=False):
+    """Parts of what was written to the cache, of which those that are kept longer cost more."""
+
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class Tokens(msgspec.Struct, gc=False):
     """`usage`. In a stream the counts at its end replace those at its start; what is not counted again stands."""
 
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: Creation | None = None
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
     output_tokens_details: Details | None = None
@@ -87,6 +95,7 @@ NESTED: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "content_block": Block,
         "delta": Delta,
         "usage": Tokens,
+        "cache_creation": Creation,
         "output_tokens_details": Details,
     }
 )
@@ -258,11 +267,13 @@ def _link(observed: Observed, block: Block) -> None:
 
 def count(tokens: Tokens) -> Usage:
     """Tokens in the contract's words, as the head of this file says."""
-    read = tokens.cache_read_input_tokens or 0
-    details = tokens.output_tokens_details
+    read, written = tokens.cache_read_input_tokens or 0, tokens.cache_creation_input_tokens or 0
+    details, creation = tokens.output_tokens_details, tokens.cache_creation
     return Usage(
-        (tokens.input_tokens or 0) + (tokens.cache_creation_input_tokens or 0) + read,
+        (tokens.input_tokens or 0) + written + read,
         tokens.output_tokens or 0,
         read,
         (details.thinking_tokens or 0) if details is not None else 0,
+        written,
+        (creation.ephemeral_1h_input_tokens or 0) if creation is not None else 0,
     )

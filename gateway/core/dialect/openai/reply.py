@@ -22,6 +22,7 @@ class Details(msgspec.Struct, gc=False):
     """Parts of a token count; every provider leaves out some."""
 
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
@@ -220,7 +221,8 @@ def count(tokens: Tokens) -> Usage:
     put, got = tokens.prompt_tokens_details, tokens.completion_tokens_details
     cached = put.cached_tokens if put is not None and put.cached_tokens is not None else tokens.prompt_cache_hit_tokens
     reasoning = got.reasoning_tokens if got is not None else None
-    return Usage(tokens.prompt_tokens or 0, tokens.completion_tokens or 0, cached or 0, reasoning or 0)
+    written = put.cache_write_tokens if put is not None else None
+    return Usage(tokens.prompt_tokens or 0, tokens.completion_tokens or 0, cached or 0, reasoning or 0, written or 0)
 
 
 def code_of(error: object) -> str:

@@ -220,6 +220,7 @@ def count(tokens: Tokens) -> Usage:
         tokens.output_tokens or 0,
         (put.cached_tokens if put is not None else None) or 0,
         (got.reasoning_tokens if got is not None else None) or 0,
+        (put.cache_write_tokens if put is not None else None) or 0,
     )
 
 

@@ -135,6 +135,11 @@ def test_tokens_are_counted_once() -> None:
     assert stream([first, last, last]).usage == Usage(13, 9, 7)
     assert stream([first, event("message_delta", delta={"stop_reason": "end_turn"})]).usage == Usage(12, 0, 7)
     assert count(Tokens()) == Usage()
+    parts = {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2}
+    kept = event("message_delta", delta={}, usage={"cache_creation_input_tokens": 3, "cache_creation": parts})
+    assert stream([first, kept]).usage == Usage(15, 0, 7, written=3, written_hour=2)
+    odd = event("message_delta", delta={}, usage={"cache_creation_input_tokens": 3, "cache_creation": "none"})
+    assert stream([first, odd]).usage == Usage(15, 0, 7, written=3)
 
 
 def test_a_count_of_tokens_is_no_usage() -> None:

@@ -114,6 +114,13 @@ def test_later_usage_replaces_earlier() -> None:
     assert stream([data]).usage == Usage(5, 2)
 
 
+def test_parts_of_the_input_are_told_apart() -> None:
+    """What came from the cache and what went into it have prices of their own."""
+    details = b'"prompt_tokens_details":{"cached_tokens":3,"cache_write_tokens":2}'
+    data = b'data: {"usage":{"prompt_tokens":9,"completion_tokens":1,%b}}\n\n' % details
+    assert stream([data]).usage == Usage(9, 1, 3, written=2)
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
