@@ -8,25 +8,42 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.contract.run import Stamp
 from gateway.settings.model import SentinelSettings
+from gateway.store.live import LiveStore
 from tests.store.lives import KEYS, Command, bind, opened, settled, stamp, until
 from tests.store.servers import BINARY, RealRedis, free_port
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
+
+WAIT = 40.0
+"""Seconds for what the sentinel does in its own time: usually two, and four more for each time it gives up."""
 
 
 def sentinel(directory: Path, primary: int) -> tuple[subprocess.Popen[bytes], int]:
-    """One sentinel that alone decides, after 300 ms of silence."""
+    """One sentinel that alone decides, after half a second of silence: it pings as often as that, and on a busy machine a
+    shorter one takes the very replica it wants for dead, gives up, and begins again only after twice its timeout."""
     port = free_port()
     directory.mkdir()
     config = directory / "sentinel.conf"
     config.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {directory}\n"
         f"sentinel monitor main 127.0.0.1 {primary} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
     )
     with (directory / "log").open("wb") as log:
         return subprocess.Popen([BINARY, str(config), "--sentinel"], stdout=log, stderr=log), port
+
+
+async def kept(live: LiveStore, want: Stamp, release: str) -> None:
+    """Bind until the store has it (a busy one may use up the limit of an answer); it is `release` each time."""
+    for _ in range(100):
+        bound = await bind(live, want)
+        assert bound.stamp.release == release
+        if bound.durable == "redis":
+            return
+        await until(lambda: settled(live), WAIT)
+    pytest.fail("the store never took it")
 
 
 async def test_f8_f9_failover(tmp_path: Path) -> None:
@@ -44,15 +61,14 @@ async def test_f8_f9_failover(tmp_path: Path) -> None:
             await until(lambda: b"num-slaves,1" in _tell(port), 15)
             await until(lambda: watched("EXISTS", KEYS.run("t", "early")))
             replica.kill()
-            assert (await bind(live, stamp("unreplicated", "rel_1"))).durable == "redis"
+            await kept(live, stamp("unreplicated", "rel_1"), "rel_1")
             primary.kill()
             replica.start()
             assert (await bind(live, stamp("during", "rel_1"))).durable == "log"
-            await until(lambda: b"role:master" in watched("INFO", "replication"), 20)
-            await until(lambda: settled(live), 5)
+            await until(lambda: b"role:master" in watched("INFO", "replication"), WAIT)
+            await until(lambda: settled(live), WAIT)
             for name in ("early", "unreplicated", "during"):
-                bound = await bind(live, stamp(name, "rel_2"))
-                assert (bound.stamp.release, bound.durable) == ("rel_1", "redis")
+                await kept(live, stamp(name, "rel_2"), "rel_1")
                 assert watched("EXISTS", KEYS.run("t", name))
     finally:
         watcher.kill()
