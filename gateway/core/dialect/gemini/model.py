@@ -55,10 +55,17 @@ def edits(members: Members, name: str) -> dict[str, bytes | None]:
         renamed = _renamed(inner, name)
         if renamed is not inner:
             found[INNER] = renamed
-    sent = _requests(members)
-    requests = [_renamed(each, name) for each in sent]
-    if any(new is not old for new, old in zip(requests, sent, strict=True)):
-        found["requests"] = b"[" + b",".join(requests) + b"]"
+    raw = members.get("requests") or b""
+    pieces: list[bytes] = []
+    position = 0
+    for each in _requests(members):
+        # Between two requests stand only commas and white space, so the first such bytes are this one.
+        start = raw.index(each, position)
+        pieces += (raw[position:start], _renamed(each, name))
+        position = start + len(each)
+    renamed = b"".join((*pieces, raw[position:]))
+    if renamed != raw:
+        found["requests"] = renamed
     return found
 
 

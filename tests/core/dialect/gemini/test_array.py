@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.dialect.gemini.array import Elements
@@ -26,6 +26,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges)]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(values, max_size=5), st.sampled_from([None, 2]), st.lists(st.integers(0, 500), max_size=12))
 def test_elements_are_found_however_it_is_cut(elements: list[Any], indent: int | None, cuts: list[int]) -> None:
     """Every element once, as sent, and the end is noticed where it stands; nothing counts as whole before."""

@@ -207,7 +207,7 @@ parts = st.lists(
 contents = st.fixed_dictionaries({}, optional={"role": texts, "parts": parts | results, "{": texts})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(contents | texts | st.none(), max_size=20),
     st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :")]),

@@ -37,10 +37,7 @@ def test_a_repeated_model_is_pinned_everywhere(body: Any, written: str) -> None:
     check(found, "a/b")
     check(found, "models/a/b")
     new = "models/x-1" if written.startswith("models/") else "x-1"
-    wanted = json.loads(json.dumps(body).replace("%s", new))
-    if isinstance(wanted.get("requests"), dict):
-        wanted["requests"] = [wanted["requests"]]
-    assert json.loads(splice(found, edits(found, "x-1"))) == wanted
+    assert splice(found, edits(found, "x-1")) == json.dumps(body).replace("%s", new).encode()
 
 
 @pytest.mark.parametrize("other", ["c", "models/c", "models/a/bc", "tunedModels/a/b", "", 5, None, ["a/b"]])
