@@ -62,13 +62,13 @@ async def check_variables(worker: Worker, life: Life) -> None:
     if not left:
         return
     for name in _releases(life):
-        release = worker.store.pointers.release(name) or await worker.store.fetch_release(name)
-        if release is None:
-            return
         try:
-            legs = await legs_of(worker, life.view, release)
+            release = worker.store.pointers.release(name) or await worker.store.fetch_release(name)
+            legs = await legs_of(worker, life.view, release) if release is not None else None
         except Fault:
-            return
+            release = None
+        if release is None:
+            return  # what it uses cannot be known now, so nothing is called a slip
         if legs is not None and legs.template is not None:
             left -= legs.template.variables
             if not left:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.promote import promote
+from gateway.control.releases import create
 from gateway.control.runs import listed, restart, show
 from gateway.control.use import used
+from gateway.core.contract.alias import Split
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.journal import Outcome, Report, Step
+from gateway.core.contract.records import LegAsk, ReleaseAsk
 from gateway.core.contract.run import Pin, Stamp, run_digest
-from gateway.store import releases
+from gateway.store import aliases, releases
 from gateway.store.records import encode_entry, encode_stamp
 from gateway.store.scripts import BIND, sha
 from tests.control.conftest import MODELS, Make, Place
@@ -83,3 +87,16 @@ async def test_restart_binds_to_the_current_release(desk: Desk, made: Make, plac
     await releases.block(desk.store, b, "leaks")
     with pytest.raises(Fault, match="release_blocked"):
         await restart(desk, "r")
+
+
+async def test_restart_offers_no_tools_that_nobody_listed(desk: Desk, made: Make, placed: Place) -> None:
+    """A run that an operator restarts goes to a rollout's candidate only if that brings no prompt or tools of its own."""
+    await placed("agent", {"*": "A"})
+    await bound(desk, "r", await made("A"), at_ms=1000)
+    tools = LegAsk(content='[{"name": "refund"}]')
+    armed = (await create(desk, ReleaseAsk(model=MODELS["B"], tools=tools))).id
+    for candidate, wanted in ((armed, await made("A")), (await made("C"), await made("C"))):
+        state = await desk.alias("agent")
+        split = Split(candidate, "s", ("*",), 10_000)
+        await aliases.write(desk.store, state, msgspec.structs.replace(state, split=split), desk.entry("canary", "t"))
+        assert (await restart(desk, "r")).stamps[0].release == wanted

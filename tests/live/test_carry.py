@@ -185,6 +185,19 @@ def test_verify_compares_the_tools(shared: LiveGateway, upstream: Provider, tool
     assert words in got.json["error"]["message"]
 
 
+def test_the_journal_tells_what_was_sent(gateway: LiveGateway) -> None:
+    """A step has the digests of the prompt and tools as the agent sent them, whatever was served in their place."""
+    served(gateway, "served", made("Be kind.", toolset("look")))
+    served(gateway, "exact", made(tools=toolset("look"), tools_mode=Mode.VERIFY))
+    tools = [chat_tool("look")]
+    raw = [digest(json.dumps(part).encode()) for part in ([SYSTEM], tools)]
+    for name in ("served", "exact"):
+        assert gateway.chat(name, {"x-trivet-run": name}, messages=[SYSTEM, USER], tools=tools).status == 200
+        gateway.wait(lambda name=name: len(gateway.flow(gateway.store.run_record("default", name)).entries) == 2)
+        step = gateway.flow(gateway.store.run_record("default", name)).entries[1]
+        assert [step.prompt, step.tools] == raw
+
+
 def test_an_operation_without_a_place_is_refused(shared: LiveGateway, upstream: Provider) -> None:
     """A release that brings a prompt or tools is never called without them."""
     served(shared, "prompted", made("Be kind."))

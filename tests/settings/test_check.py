@@ -197,7 +197,7 @@ def test_i7_no_secret_in_a_finding() -> None:
     assert "secret" not in "".join(each.text("f") for each in found)
 
 
-@pytest.mark.parametrize("name", ["gateway", "keys", "production"])
+@pytest.mark.parametrize("name", ["gateway", "keys", "legs", "production"])
 def test_the_examples_are_good(name: str) -> None:
     """Every file in config/ loads and checks without a finding, gateway.yaml with an empty environment."""
     path = Path(__file__).parents[2] / "config" / f"{name}.yaml"

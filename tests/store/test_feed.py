@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.contract.artifact import digest
+from gateway.core.contract.release import Leg, Mode, Release, Triple
+from gateway.store import artifacts
 from gateway.store.local import COPY, OVERRIDE, read_copy
 from gateway.store.records import Beat, PointerFile, encode_release
 from gateway.wire.flow import run
@@ -184,3 +187,42 @@ async def test_learned_alias(redis_server: RealRedis, tell: Command, tmp_path: P
         await until(lambda: live.pointers.alias("gpt-4o") == learned)
         assert tell("XLEN", KEYS.history("gpt-4o")) == 1
         assert tell("ZSCORE", KEYS.releases(), "rel_new") is not None
+
+
+async def test_texts_come_with_the_pointer(redis_server: RealRedis, tell: Command, tmp_path: Path) -> None:
+    """A release's prompt and labels are at hand when its pointer is in force; labels given later follow; all is on disk."""
+    made, text = legged("rel_2"), b"Be kind."
+    tell("SET", KEYS.artifact(digest(text)), text)
+    tell("HSET", KEYS.labels(), "kind@v1", digest(text))
+    tell("SET", KEYS.release("rel_2"), encode_release(made))
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        tell.move(state(2, lane="rel_2"), with_release=False)
+        await until(lambda: live.pointers.alias("a") == state(2, lane="rel_2"))
+        assert live.pointers.artifact(digest(text)) == text
+        assert live.pointers.labels_of(digest(text)) == ("kind@v1",)
+        tell("HSET", KEYS.labels(), "again@v1", digest(text))
+        await until(lambda: live.pointers.labels_of(digest(text)) == ("again@v1", "kind@v1"))
+        await until(lambda: artifacts.read(tmp_path, digest(text)) == text)
+    async with opened("redis://127.0.0.1:1", tmp_path) as live:
+        assert live.pointers.artifact(digest(text)) == text
+        assert live.pointers.labels_of(digest(text)) == ("again@v1", "kind@v1")
+
+
+async def test_a_missing_text_does_not_hold_the_pointer(redis_server: RealRedis, tell: Command, tmp_path: Path) -> None:
+    """A pointer whose release lacks its text is in force all the same, counted, and the text is taken once it is there."""
+    tell("SET", KEYS.release("rel_2"), encode_release(legged("rel_2")))
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        tell.move(state(2, lane="rel_2"), with_release=False)
+        await until(lambda: live.pointers.alias("a") == state(2, lane="rel_2"))
+        assert live.counters.pointer_errors["artifact_missing"]
+        assert not await run(live.fetch_artifacts(legged("rel_2")))
+        tell("SET", KEYS.artifact(digest(b"Be kind.")), "Be kind.")
+        assert await run(live.fetch_artifacts(legged("rel_2")))
+        assert live.pointers.artifact(digest(b"Be kind.")) == b"Be kind."
+
+
+def legged(name: str) -> Release:
+    """A release that serves a prompt."""
+    return msgspec.structs.replace(release(name), triple=Triple(f"openai/{name}", Leg(Mode.SERVE, digest(b"Be kind."))))

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.contract.artifact import digest
+from gateway.core.contract.release import Leg, Mode, Triple
 from gateway.store.counters import StoreCounters
 from gateway.store.local import COPY, OVERRIDE, read_copy
 from gateway.store.pointers import PointerTable, save
@@ -133,3 +135,19 @@ def test_fetched_releases_are_bounded(table: PointerTable, monkeypatch: pytest.M
         table.keep(release(f"rel_x{number}"))
     assert len(table.releases) <= 51
     assert table.release("rel_1") is not None
+
+
+def test_texts_are_kept_as_long_as_their_releases(table: PointerTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is not what its digest says is not taken; those of forgotten releases go with them."""
+    monkeypatch.setattr("gateway.store.pointers.FETCHED_LIMIT", 5)
+    table.adopt(state(1), RELEASES)
+    for number in range(20):
+        text = f"Be {number}.".encode()
+        triple = Triple(f"openai/{number}", Leg(Mode.SERVE, digest(text)))
+        made = msgspec.structs.replace(release(f"rel_x{number}"), triple=triple)
+        assert table.without([made]) == [digest(text)]
+        assert not table.shelve(digest(text), b"Be something else.")
+        assert table.shelve(digest(text), text)
+        table.keep(made)
+    assert len(table._artifacts) <= 6
+    assert table._counters.pointer_errors == {"artifact_missing": 20}
