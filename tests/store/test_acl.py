@@ -15,15 +15,19 @@ BODY = {"model": "support", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def test_gateway_works_under_the_least_user(tmp_path: Path) -> None:
-    """Binding, journal, promotion, rollback, lists and `trivet store` need nothing that the printed line does not give."""
+    """Binding, journal, limits, promotion, rollback, lists and `trivet store` need nothing that the printed line does not give."""
     with RealRedis(tmp_path / "redis") as server:
         assert b"OK" in server.ask(acl_line("trivet", "trivet", "p4ssw0rd-of-the-test"))
         url = f"redis://trivet:p4ssw0rd-of-the-test@127.0.0.1:{server.port}/0"
         aliases = {"support": {"first_release": {"model": "openai/gpt-4o-2024-08-06"}}}
         keys = ["k" * 40]
+        limits = {"requests_per_minute": 1000, "concurrent_runs": 10, "usd_per_day": 5}
+        tenants = {"default": {"limits": limits}}
         with (
             Provider() as provider,
-            running({"openai": provider.url}, aliases=aliases, store={"redis": url}, stamp_keys=keys) as gateway,
+            running(
+                {"openai": provider.url}, aliases=aliases, store={"redis": url}, stamp_keys=keys, tenants=tenants
+            ) as gateway,
         ):
             for _ in range(2):
                 sent = httpx.post(gateway.base + "/v1/chat/completions", json=BODY, headers={"x-trivet-run": "r"})
@@ -37,6 +41,7 @@ def test_gateway_works_under_the_least_user(tmp_path: Path) -> None:
             gateway.cli("run", "show", "r")
             gateway.cli("run", "restart", "r")
             assert gateway.json("store")["safe"] is True
+            assert b"*0" not in server.ask("HGETALL trivet:limits:{tenant/default}")
             assert "p4ssw0rd" not in gateway.log
         assert server.ask("ACL LOG").strip() == b"*0"
 

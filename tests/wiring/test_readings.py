@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.admin.audit import Audit
+from gateway.live.ledger import Ledger
+from gateway.settings.model import Settings
 from gateway.store.counters import StoreCounters
 from gateway.telemetry.counters import Registry
 from gateway.wire.counters import WireCounters
@@ -29,6 +33,17 @@ def test_every_reading_is_in_the_metric_table() -> None:
     assert numbers["journal_dropped_total"] == [(("full",), 3)]
     assert numbers["redis_errors_total"] == [(("stamps", "timeout"), 1)]
     assert numbers["wal_errors_total"] == [((), 1)]
+
+
+def test_tenants_with_limits_are_told_by_name() -> None:
+    """A tenant is a label only where the configuration names it; any other folds."""
+    ledger, registry = Ledger(), Registry()
+    tenants = {"acme": {"limits": {"requests_per_minute": 5}}, "free": {}}
+    settings = msgspec.convert({"tenants": tenants}, Settings)
+    ledger.renew(settings)
+    registry.know("tenant", settings.tenants)
+    registry.source(readings.limits(ledger))
+    assert registry.snapshot().numbers["tenant_inflight"] == [(("acme",), 0)]
 
 
 def test_audit_becomes_rollbacks_and_promotions() -> None:
