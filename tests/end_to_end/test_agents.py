@@ -13,8 +13,11 @@ from openai import AsyncOpenAI
 
 from tests.gateway_process import Gateway, running
 from tests.provider import Provider, Received, Reply, answer, chat_body, events, stream, tool_call
+from tests.responding import call_item, message_item, responding
 
 OLD, NEW = "gpt-4o-2024-08-06", "gpt-4o-2024-11-20"
+RELEASES: dict[str, str] = {}
+"""Release ids by model, once the gateway's fixture made them."""
 STEPS = 3
 """Tool calls of a run before its answer."""
 
@@ -25,9 +28,22 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::P
 def provider() -> Iterator[Provider]:
     """A model that calls the tool STEPS times, then answers with its own name; whole or as a stream, as it is asked."""
     ids = itertools.count(1)
+    kept: dict[str, int] = {}
+
+    async def respond(received: Received, reply: Reply) -> None:
+        asked, number = received.json, next(ids)
+        brought = sum(item.get("type") == "function_call_output" for item in asked["input"])
+        done = kept.get(asked.get("previous_response_id") or "", 0) + brought
+        said = message_item(f"I am {asked['model']}.")
+        item = call_item(f"call_{number:08}", "look", '{"where": "here"}') if done < STEPS else said
+        kept[f"resp_{number:08}"] = done
+        await responding(f"resp_{number:08}", item)(received, reply)
 
     async def think(received: Received, reply: Reply) -> None:
         asked = received.json
+        if "messages" not in asked:
+            await respond(received, reply)
+            return
         done = sum(message["role"] == "tool" for message in asked["messages"])
         calls = [tool_call(f"call_{next(ids):08}", "look", '{"where": "here"}')] if done < STEPS else []
         said = f"I am {asked['model']}."
@@ -66,14 +82,15 @@ def gateway(provider: Provider) -> Iterator[Gateway]:
     aliases = {"assistant": {"first_release": {"model": f"openai/{OLD}"}}}
     with running({"openai": provider.url}, aliases=aliases) as gateway:
         for model in (OLD, NEW):
-            gateway.cli("release", "create", "--model", f"openai/{model}")
+            RELEASES[model] = gateway.cli("release", "create", "--model", f"openai/{model}").stdout.strip()
         yield gateway
 
 
 def point(gateway: Gateway, model: str) -> None:
     """Move the alias's pointer to the release of this model."""
-    release = gateway.cli("release", "create", "--model", f"openai/{model}").stdout.strip()
-    gateway.cli("rollout", "promote", "assistant", "--release", release, "--reason", "test", "--override", "me: a test")
+    gateway.cli(
+        "rollout", "promote", "assistant", "--release", RELEASES[model], "--reason", "test", "--override", "me: a test"
+    )
 
 
 def moving(gateway: Gateway) -> Callable[[], str]:
@@ -103,9 +120,18 @@ def held(gateway: Gateway, provider: Provider, run: Callable[[Callable[[], str]]
     assert [row["model"] for row in newest] == [f"openai/{OLD}", f"openai/{NEW}"]
 
 
-def agents_run(gateway: Gateway, look: Callable[[], str], *, streamed: bool) -> str:
-    """One run of an agent of openai-agents."""
-    from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled  # noqa: PLC0415
+def agents_run(
+    gateway: Gateway, look: Callable[[], str], *, streamed: bool, responses: bool = False, chained: bool = False
+) -> str:
+    """One run of an agent of openai-agents: over chat completions or responses, whose history it keeps or the provider."""
+    from agents import (  # noqa: PLC0415
+        Agent,
+        OpenAIChatCompletionsModel,
+        OpenAIResponsesModel,
+        Runner,
+        function_tool,
+        set_tracing_disabled,
+    )
 
     set_tracing_disabled(disabled=True)
 
@@ -118,11 +144,12 @@ def agents_run(gateway: Gateway, look: Callable[[], str], *, streamed: bool) -> 
                 return look()
 
             look_around.name = "look"
-            model = OpenAIChatCompletionsModel("assistant", client)
+            speaks: Any = OpenAIResponsesModel if responses else OpenAIChatCompletionsModel
+            model = speaks("assistant", client)
             agent = Agent(name="scout", instructions="Look around.", model=model, tools=[look_around])
             if not streamed:
-                return str((await Runner.run(agent, "Hello?")).final_output)
-            result = Runner.run_streamed(agent, "Hello?")
+                return str((await Runner.run(agent, "Hello?", auto_previous_response_id=chained)).final_output)
+            result = Runner.run_streamed(agent, "Hello?", auto_previous_response_id=chained)
             async for _ in result.stream_events():
                 pass
             return str(result.final_output)
@@ -134,6 +161,14 @@ def agents_run(gateway: Gateway, look: Callable[[], str], *, streamed: bool) -> 
 def test_openai_agents(gateway: Gateway, provider: Provider, streamed: bool) -> None:
     """An agent of openai-agents, without any run header."""
     held(gateway, provider, lambda look: agents_run(gateway, look, streamed=streamed))
+
+
+@pytest.mark.parametrize(
+    ("streamed", "chained"), [(False, False), (True, True)], ids=["whole, own history", "streamed, chained"]
+)
+def test_openai_agents_over_responses(gateway: Gateway, provider: Provider, streamed: bool, chained: bool) -> None:
+    """Its default, the Responses API, without any run header: with a history of its own, and with one at the provider."""
+    held(gateway, provider, lambda look: agents_run(gateway, look, streamed=streamed, responses=True, chained=chained))
 
 
 def graph_run(gateway: Gateway, look: Callable[[], str], *, streamed: bool) -> str:
