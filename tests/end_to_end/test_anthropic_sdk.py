@@ -21,9 +21,12 @@ from tests.provider import Provider, answer, hang, raw, stream
 
 KEY, PLAIN_KEY = "tk-claude-key-0123456789abcdef", "tk-claude-plain-key-0123456789"
 MODEL, OTHER_MODEL = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
-ALIAS, MOVING = "assistant", "moving"
+ALIAS, MOVING, SERVED = "assistant", "moving", "served"
 HELLO: Any = {"max_tokens": 64, "messages": [{"role": "user", "content": "Hello?"}]}
 TOOLS: list[Any] = [{"name": "look", "input_schema": {"type": "object", "properties": {}}}]
+SERVED_TOOLS: list[Any] = [
+    {"name": "refund", "description": "Pays back.", "parameters": {"type": "object", "properties": {"order": {}}}}
+]
 SESSION = "x-claude-code-session-id"
 
 
@@ -35,20 +38,28 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def gateway(provider: Provider) -> Iterator[Gateway]:
+def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for the module, with aliases and keys, and an OpenAI provider that nobody listens for."""
+    folder = tmp_path_factory.mktemp("legs")
+    (folder / "prompt.md").write_text("You help {{customer}}. {{app}}\n")
+    (folder / "tools.json").write_text(json.dumps(SERVED_TOOLS))
     keys = [
         {"sha256": sha256(KEY.encode()).hexdigest(), "tenant": "sdk", "rights": ["pass-through"]},
         {"sha256": sha256(PLAIN_KEY.encode()).hexdigest(), "tenant": "plain", "aliases": {"sonnet": ALIAS}},
     ]
     first = {"first_release": {"model": f"anthropic/{MODEL}"}}
+    legs = {
+        "prompt": {"file": str(folder / "prompt.md"), "mode": "serve"},
+        "tools": {"file": str(folder / "tools.json"), "mode": "serve"},
+    }
+    served = {"first_release": {**first["first_release"], **legs}}
     retry = {"budget": 0, "minimum": 0, "breaker_failures": 1000}
     sources = ["x-trivet-run", SESSION, "state", "tool_calls"]
     with running(
         {"anthropic": provider.url, "openai": "http://127.0.0.1:9"},
         auth="keys",
         keys=keys,
-        aliases={ALIAS: first, MOVING: first},
+        aliases={ALIAS: first, MOVING: first, SERVED: served},
         unmanaged="pass",
         retry=retry,
         runs={"sources": sources},
@@ -179,6 +190,32 @@ def test_claude_codes_session_is_the_run(client: Anthropic) -> None:
     assert got.headers["x-trivet-bound"] == "resumed"
 
 
+@pytest.mark.parametrize("counted", [False, True])
+def test_served_legs(client: Anthropic, provider: Provider, counted: bool) -> None:
+    """Prompt and tools of the release are put in, in Anthropic's own form; cache marks and later blocks stay. A count of
+    tokens counts what will be served."""
+    mark = {"type": "ephemeral"}
+    system: list[Any] = [
+        {"type": "text", "text": "Be brief.", "cache_control": mark},
+        {"type": "text", "text": "Later."},
+    ]
+    asked: Any = {"model": SERVED, "messages": HELLO["messages"], "system": system, "tools": TOOLS}
+    asked["extra_body"] = {"trivet": {"vars": {"customer": "Ann"}}}
+    if counted:
+        provider.then(answer({"input_tokens": 7}))
+        client.messages.count_tokens(**asked)
+    else:
+        client.messages.create(max_tokens=64, **asked)
+    sent = provider.requests[-1].json
+    first = {"type": "text", "text": "You help Ann. Be brief.", "cache_control": mark}
+    assert sent["system"] == [first, system[1]]
+    (tool,) = SERVED_TOOLS
+    assert sent["tools"] == [
+        {"name": "refund", "description": "Pays back.", "input_schema": tool["parameters"]},
+    ]
+    assert "trivet" not in sent
+
+
 class Weather(BaseModel):
     """What the model is asked to answer."""
 
@@ -208,7 +245,7 @@ def test_models(client: Anthropic, provider: Provider) -> None:
     entry = {"type": "model", "id": MODEL, "display_name": "Claude", "created_at": "2025-09-29T00:00:00Z"}
     page = {"data": [entry], "has_more": True, "first_id": MODEL, "last_id": MODEL}
     provider.then(answer(page), answer({**page, "data": [{**entry, "id": "older"}], "has_more": False}))
-    assert [model.id for model in client.models.list()] == [ALIAS, MOVING, MODEL, "older"]
+    assert [model.id for model in client.models.list()] == [ALIAS, MOVING, SERVED, MODEL, "older"]
     assert provider.requests[-1].target == f"/v1/models?after_id={MODEL}"
     one = client.models.retrieve(ALIAS)
     assert (one.id, one.type, one.display_name) == (ALIAS, "model", ALIAS)
@@ -261,6 +298,16 @@ def test_provider_errors(
     with pytest.raises(kind) as caught:
         client.messages.create(model=ALIAS, **HELLO)
     assert (caught.value.status_code, caught.value.body) == (status, error_body(word))
+
+
+def test_retries_meet_one_layer(gateway: Gateway, provider: Provider) -> None:
+    """With the SDK's default retries an overloaded provider is called three times, not nine."""
+    before = len(provider.requests)
+    provider.then(*[answer(error_body("overloaded_error"), 529, {"retry-after-ms": "1"})] * 9)
+    with Anthropic(base_url=gateway.base, api_key=KEY) as client, pytest.raises(anthropic.OverloadedError):
+        client.messages.create(model=ALIAS, **HELLO)
+    provider.queued.clear()
+    assert len(provider.requests) == before + 3
 
 
 def test_gateway_errors(gateway: Gateway, provider: Provider) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.core.contract.alias import Stakes
 from gateway.live.learn import NAMES_KEPT, NOTES_KEPT, PinLearner
+from tests.anthropic_answers import message
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider, Received, Reply, answer, completion, events, stream
 
@@ -206,3 +207,30 @@ def test_an_alias_that_exists_is_never_written_over(redis_server, provider: Prov
         gateway.call(asyncio.sleep(0.1))
         assert gateway.store.pointers.alias("gpt-4o") == state
         assert gateway.told == []  # type: ignore[attr-defined]
+
+
+CLAUDE = "claude-sonnet-4-5-20250929"
+
+
+async def anthropic(received: Received, reply: Reply) -> None:
+    """A provider of Anthropic's API, which answers nothing without its version."""
+    assert received.fields["anthropic-version"]
+    if received.method == "GET":
+        await answer({"type": "model", "id": CLAUDE})(received, reply)
+        return
+    await message(model=CLAUDE)(received, reply)
+
+
+def test_a_name_of_anthropics_is_learned_too(redis_server, tmp_path: Path) -> None:
+    """Its snapshot is proven with the header that the API wants."""
+    provider = {"vendor": "anthropic"}
+    with (
+        Provider(anthropic) as answering,
+        learning(redis_server.url, answering, tmp_path, provider=provider) as gateway,
+    ):
+        asked = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": []}
+        version = {"anthropic-version": "2023-06-01"}
+        assert gateway.request("POST", "/v1/messages", asked, version).headers["x-trivet-pin"] == "floating"
+        gateway.wait(lambda: gateway.store.pointers.alias("claude-sonnet-4-5") is not None)
+        got = gateway.request("POST", "/v1/messages", asked, version)
+        assert (got.headers["x-trivet-pin"], got.headers["x-trivet-model"]) == ("learned", f"openai/{CLAUDE}")
