@@ -69,6 +69,22 @@ class AliasHistory(Ask, frozen=True):
     limit: Many = 100
 
 
+class Undeclared(Ask, frozen=True):
+    """What no release declares."""
+
+    alias: str = ""
+    """One alias; without it all."""
+
+
+class TemplateAccept(Ask, frozen=True):
+    """Answer for an undeclared template or toolset."""
+
+    alias: Id
+    id: Id
+    """As `alias prompts` lists it."""
+    reason: Reason
+
+
 class PointersApply(Ask, frozen=True):
     """A pointer file, as `alias export` writes it."""
 

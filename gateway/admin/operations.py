@@ -15,7 +15,19 @@ from gateway.admin import asks
 from gateway.admin.configview import ConfigView, config_view
 from gateway.admin.table import Nothing, Operation
 from gateway.admin.visit import Visit
-from gateway.control import aliases, block, differences, promote, recovery, releases, rollback, runs, status, use
+from gateway.control import (
+    aliases,
+    block,
+    differences,
+    promote,
+    prompts,
+    recovery,
+    releases,
+    rollback,
+    runs,
+    status,
+    use,
+)
 from gateway.core.contract import records
 from gateway.store import safety, workers
 from gateway.store.aliases import every
@@ -92,6 +104,22 @@ async def _alias_history(visit: Visit, ask: asks.AliasHistory) -> list[records.H
     return await aliases.history(visit.desk, ask.alias, ask.limit)
 
 
+async def _alias_prompts(visit: Visit, ask: asks.AliasOne) -> records.TemplateList:
+    found = await prompts.listed(visit.desk, ask.alias)
+    if visit.may("content"):
+        return found
+    return msgspec.structs.replace(found, templates=tuple(_untold(row) for row in found.templates))
+
+
+async def _alias_undeclared(visit: Visit, ask: asks.Undeclared) -> list[records.TemplateRow]:
+    found = await prompts.undeclared(visit.desk, ask.alias)
+    return found if visit.may("content") else [_untold(row) for row in found]
+
+
+async def _alias_accept(visit: Visit, ask: asks.TemplateAccept) -> records.Accepted:
+    return await prompts.accept(visit.desk, ask.alias, ask.id, ask.reason)
+
+
 async def _alias_export(visit: Visit, _: Nothing) -> records.PointerFile:
     return await aliases.export(visit.desk)
 
@@ -129,6 +157,10 @@ async def _run_restart(visit: Visit, ask: asks.RunRestartAsk) -> records.RunRest
     return await runs.restart(visit.desk, ask.run, tenant=ask.tenant)
 
 
+def _untold(row: records.TemplateRow) -> records.TemplateRow:
+    return msgspec.structs.replace(row, text=None)
+
+
 def _without_text(leg: records.LegText) -> records.LegText:
     return msgspec.structs.replace(leg, text=None)
 
@@ -154,6 +186,9 @@ def _table() -> Mapping[str, Operation]:
         ("alias.apply", "POST", "/pointers", "rollout", asks.PointersApply, list[r.Moved], _alias_apply, "Move pointers to what a document says."),
         ("alias.show", "GET", "/aliases/{alias}", "read", asks.AliasOne, r.AliasDetail, _alias_show, "One alias."),
         ("alias.history", "GET", "/aliases/{alias}/history", "read", asks.AliasHistory, list[r.HistoryEntry], _alias_history, "Every write of an alias's pointer, newest first."),
+        ("alias.prompts", "GET", "/aliases/{alias}/prompts", "read", asks.AliasOne, r.TemplateList, _alias_prompts, "Prompt templates and toolsets that an alias is sent."),
+        ("alias.undeclared", "GET", "/undeclared", "read", asks.Undeclared, list[r.TemplateRow], _alias_undeclared, "Templates and toolsets that no release declares."),
+        ("alias.accept", "POST", "/aliases/{alias}/accept", "rollout", asks.TemplateAccept, r.Accepted, _alias_accept, "Accept an undeclared template or toolset."),
         ("rollout.promote", "POST", "/aliases/{alias}/promote", "rollout", asks.Promote, r.Moved, _promote, "Move every lane of an alias to a release."),
         ("rollback", "POST", "/aliases/{alias}/rollback", "rollback", asks.Rollback, r.Moved, _rollback, "Move lanes back to a release that was stable."),
         ("run.list", "GET", "/runs", "read", asks.RunList, list[r.RunRow], _run_list, "Runs, newest first."),

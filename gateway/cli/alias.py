@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,16 @@ from gateway.core.contract.fault import Fault
 
 if TYPE_CHECKING:
     from gateway.core.contract.alias import AliasState
-    from gateway.core.contract.records import AliasDetail, AliasRow, HistoryEntry, Moved, PointerFile
+    from gateway.core.contract.records import (
+        Accepted,
+        AliasDetail,
+        AliasRow,
+        HistoryEntry,
+        Moved,
+        PointerFile,
+        TemplateList,
+        TemplateRow,
+    )
 
 
 def build() -> App:
@@ -25,6 +35,8 @@ def build() -> App:
     app.command(list_, name="list")
     app.command(show_, name="show")
     app.command(history)
+    app.command(prompts)
+    app.command(undeclared)
     app.command(export)
     app.command(apply)
     return app
@@ -119,6 +131,88 @@ def history(alias: str, /, *, limit: int = 20, reach: Reach = HERE) -> int:
         ),
     )
     return Exit.OK
+
+
+def prompts(alias: str, /, *, text: bool = False, reach: Reach = HERE) -> int:
+    """List the prompt templates and toolsets that an alias is sent, as learnt from its requests.
+
+    Parameters
+    ----------
+    text
+        Print each template whole, with its holes: {...} where values change, {date}, {time}, {id}.
+    """
+    from gateway.admin.asks import AliasOne  # noqa: PLC0415
+
+    found: TemplateList = reach.call("alias.prompts", AliasOne(alias=alias))
+
+    def people(record: TemplateList) -> None:
+        _templates(record.templates, empty="nothing was learnt yet", text=text)
+        if record.unread:
+            show.note(f"{record.unread} requests were not read: more different texts came than are looked at")
+
+    reach.print(found, people)
+    return Exit.OK
+
+
+def undeclared(
+    alias: str = "", /, *, accept: str = "", reason: str = "", text: bool = False, reach: Reach = HERE
+) -> int:
+    """List prompts and toolsets on the wire that no release declares; or accept one.
+
+    Parameters
+    ----------
+    alias
+        One alias; without it all.
+    accept
+        Id of a template of ALIAS to answer for: it is counted no more.
+    reason
+        Why it is accepted; kept for ever.
+    text
+        Print each template whole.
+    """
+    from gateway.admin.asks import TemplateAccept, Undeclared  # noqa: PLC0415
+
+    if not accept:
+        found: list[TemplateRow] = reach.call("alias.undeclared", Undeclared(alias=alias))
+        reach.print(found, lambda rows: _templates(rows, empty="every prompt and toolset is declared", text=text))
+        return Exit.OK
+    if not alias:
+        raise Failed(Exit.USAGE, "say whose template it is: trivet alias undeclared ALIAS --accept ID --reason WHY")
+    done: Accepted = reach.call("alias.accept", TemplateAccept(alias=alias, id=accept, reason=reason))
+    word = "is accepted" if done.changed else "was declared or accepted already"
+    reach.print(done, lambda record: show.line(f"{record.id} of {record.alias} {word}"))
+    return Exit.OK
+
+
+def _templates(rows: Sequence[TemplateRow], *, empty: str, text: bool) -> None:
+    show.table(
+        ("alias", "id", "leg", "state", "share#", "requests#", "first seen", "last seen", "by", "begins"),
+        [
+            (
+                r.alias,
+                r.id,
+                r.leg,
+                r.state,
+                f"{r.share:.1%}",
+                r.requests,
+                show.when(r.first_ms),
+                show.when(r.last_ms),
+                r.accepted or f"{'baseline of ' if r.state == 'baseline' else ''}{show.plain(r.releases)}",
+                _begins(r.text),
+            )
+            for r in rows
+        ],
+        empty=empty,
+    )
+    for row in rows if text else ():
+        show.line(f"\n{row.id}:")
+        show.raw(f"{row.text or '(needs the right content, or too few requests had it)'}\n")
+
+
+def _begins(text: str | None) -> str:
+    """The first words of a template."""
+    first = " ".join((text or "").split())
+    return first if len(first) <= 48 else first[:47] + "…"
 
 
 def export(*, reach: Reach = HERE) -> int:

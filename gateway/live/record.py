@@ -15,6 +15,7 @@ from gateway.live.overhead import overhead
 if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
     from gateway.live.life import Life
+    from gateway.live.notice import Notices
     from gateway.live.worker import Worker
 
 BAD_OUTCOMES = frozenset(
@@ -35,20 +36,27 @@ def record(worker: Worker, life: Life) -> None:
     stamp = life.stamp
     if stamp is None or life.bound is None:
         return
-    worker.store.step(stamp, entry(life, stamp, ended))
+    worker.store.step(stamp, entry(life, stamp, ended, worker.notices))
     _expose(worker, life, stamp)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)
 
 
-def entry(life: Life, stamp: Stamp, ended: float) -> Step:
-    """The journal's entry of a step."""
+def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None) -> Step:
+    """The journal's entry of a step; what it sent is noticed, if it went to a provider under a release."""
     envelope, observed, bound = life.envelope, life.observed, life.bound
     answer = life.answer or life.failed
     assert bound is not None
     started = life.incoming.started
     system = envelope.system() if envelope is not None else b""
-    tools = envelope.toolset() if envelope is not None else b""
+    tools = life.tools_sent
+    if not tools and envelope is not None:
+        raw = envelope.toolset()
+        tools = sha256(raw).hexdigest() if raw else ""
+    prompt = sha256(system).hexdigest() if system else ""
+    flags = life.flags
+    if notices is not None and notices.on and life.forwarded and stamp.release and envelope is not None:
+        flags += notices.saw(stamp, prompt, tools, envelope)
     return Step(
         request=life.id,
         step=bound.step,
@@ -65,8 +73,8 @@ def entry(life: Life, stamp: Stamp, ended: float) -> Step:
         overhead_ms=round(overhead(life, ended) * 1000, 3),
         fingerprint=observed.fingerprint if observed is not None else "",
         endpoint=answer.endpoint if answer is not None else "",
-        prompt=sha256(system).hexdigest() if system else "",
-        tools=sha256(tools).hexdigest() if tools else "",
+        prompt=prompt,
+        tools=tools,
         usage=observed.usage if observed is not None else None,
         cost_micro=life.cost,
         finish=observed.finish if observed is not None else "",
@@ -78,7 +86,7 @@ def entry(life: Life, stamp: Stamp, ended: float) -> Step:
         path=life.route.path if life.route is not None else "",
         code=life.code or (observed.error if observed is not None else ""),
         excerpt=life.excerpt,
-        flags=life.flags,
+        flags=flags,
     )
 
 

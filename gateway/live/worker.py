@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.live.meters import Meters
+    from gateway.live.notice import Notices
     from gateway.live.view import View
     from gateway.store.live import LiveStore
     from gateway.upstream.call import Upstreams
@@ -31,6 +32,8 @@ class Worker:
     sweeper: Sweeper = field(default_factory=Sweeper)
     """Looks after the heartbeats of silent streams."""
     learner: Learner | None = None
+    notices: Notices | None = None
+    """Notices which prompts and toolsets are sent."""
     draining: bool = False
 
 

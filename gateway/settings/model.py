@@ -295,6 +295,17 @@ class ShadowSettings(Model, frozen=True):
     """Regular expressions of what `capture: redacted` takes out besides its own patterns."""
 
 
+class UndeclaredSettings(Model, frozen=True):
+    """How prompts and toolsets that no release declares are found."""
+
+    learn: Literal["templates", "off"] = "templates"
+    """`templates` learns from what is sent; `off` looks at nothing and keeps nothing."""
+    baseline_runs: Positive = 20
+    """Runs in a row that bring nothing new after which the baseline of a release whose legs are as-sent is closed."""
+    baseline_time: Seconds = 300.0
+    """How long it is open at least."""
+
+
 class RetrySettings(Model, frozen=True):
     """Retries of the gateway itself, inside one release."""
 
@@ -329,6 +340,7 @@ class Settings(Model, frozen=True):
     aliases: dict[Name, AliasSettings] = {}
     serve: ServeSettings = ServeSettings()
     retry: RetrySettings = RetrySettings()
+    undeclared: UndeclaredSettings = UndeclaredSettings()
     capture: Capture = "none"
     """What is kept of the contents of pairs; a tenant may have a word of its own, a request's header may only lower it."""
     shadow: ShadowSettings = ShadowSettings()

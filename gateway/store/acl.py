@@ -35,6 +35,7 @@ COMMANDS = (
     "xadd",
     "xrange",
     "xrevrange",
+    "xtrim",
     "publish",
     "subscribe",
     "eval",

@@ -45,6 +45,7 @@ from gateway.store.resp import pack
 from gateway.store.scripts import CREATE_ALIAS, LIVE, sha
 from gateway.store.settle import Settler
 from gateway.store.shares import Told, Use, share
+from gateway.store.sightings import SightingLine
 from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 from gateway.wire.flow import Wait
@@ -106,6 +107,8 @@ class LiveStore:
         self._bulk = Bulk(self._bulk_line, counters)
         digest = remembered_digest()
         self._journal = Journal(self._bulk, settings, runs.max_age, digest)
+        self.sightings = SightingLine(self._bulk, self._bulk_line, self.keys)
+        """Tells the learner which prompts and toolsets were seen."""
         self._binder = Binder(self._stamps, self._log, self._journal, both, (counters, digest))
         self.bind: Callable[[BindRequest], Coroutine[Any, Any, Bound]] = self._binder.bind
         """The binding of a run, made now if there is none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""

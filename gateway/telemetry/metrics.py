@@ -121,6 +121,13 @@ _RUNS = (
     _counter("trivet_unmanaged_total", "Requests for a model name that is no alias, by what became of them.", "result"),
     _counter("trivet_learned_total", "Attempts to learn a pin for a floating name.", "result"),
     _counter("trivet_undeclared_total", "Requests whose prompt or tools the release does not declare.", "alias", "leg"),
+    _gauge(
+        "trivet_undeclared_templates",
+        "Templates and toolsets that no release declares.",
+        "alias",
+        "leg",
+        across=Across.MAX,
+    ),
     _counter("trivet_model_mismatch_total", "Answers from another model than the pinned one.", "alias", "release"),
 )
 

@@ -7,6 +7,7 @@ command line works on the store directly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.admin.rights import Actor
 from gateway.admin.visit import Visit
 from gateway.control import first, local
 from gateway.control.desk import Desk
+from gateway.control.prompts import Learner
 from gateway.core.contract.fault import Fault
 from gateway.settings import secrecy, tables
 from gateway.settings.model import AdminSettings
@@ -39,6 +41,8 @@ from gateway.wiring.reload import Follower
 
 log = logs.Log("background")
 
+LOOK_SECONDS = 1.0
+"""Time between two looks at the prompts and toolsets that were sent."""
 ROUND_SECONDS = 2.0
 """Time between two rounds of housekeeping."""
 SWEEP_ROUNDS = 30
@@ -66,6 +70,7 @@ class Office:
         self.problem = ""
         """That fault's sentence."""
         self.workers = 0
+        self.learner = Learner()
         self._store: Store | None = None
         self._seeded = ("", "")
         """Version of the configuration whose first releases are made, and instance of the store they are made in."""
@@ -153,6 +158,23 @@ class Office:
             self._write()
             await asyncio.sleep(ROUND_SECONDS)
 
+    async def learning(self) -> None:
+        """Learn from what was sent, until cancelled. While the store is away, housekeeping says so; nothing is lost by it."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(Fault):
+                await self.look()
+
+    async def look(self) -> None:
+        """One look at what was sent. Raises Fault when the store cannot be used."""
+        found = await self.learner.look(await self.desk(AUTHOR))
+        for (alias, leg), n in found.requests.items():
+            self.registry.counter("undeclared_total", alias, leg).n += n
+        for (alias, leg), n in found.standing.items():
+            self.registry.gauge("undeclared_templates", alias, leg).n = n
+        for alias, template in found.news:
+            log.warning("a prompt or toolset that no release declares is sent", alias=alias, result=template)
+
     async def try_round(self, count: int) -> bool:
         """A round; False when the store could not be used, or something that it needs is refused."""
         try:
@@ -238,7 +260,11 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
     await _first_round(office)
     follower = Follower(loaded, office.adopt, office.registry)
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(follower.follow(orders, line)), group.create_task(office.housekeeping())]
+        running = [
+            group.create_task(follower.follow(orders, line)),
+            group.create_task(office.housekeeping()),
+            group.create_task(office.learning()),
+        ]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)
         line.tell("ready", port=port, message=office.problem)
         await orders.ending.wait()

@@ -23,6 +23,7 @@ from gateway.live.handler import Handler
 from gateway.live.learn import PinLearner
 from gateway.live.ledger import Ledger
 from gateway.live.meters import Meters
+from gateway.live.notice import Notices
 from gateway.live.refuse import refusal
 from gateway.live.view import View
 from gateway.live.worker import Worker
@@ -118,6 +119,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded, keys: tuple[bytes
             group.create_task(follower.follow(orders, line)),
             group.create_task(spool(parts)),
             group.create_task(parts.learner.work()),
+            group.create_task(_notice(parts.worker)),
             group.create_task(parts.ledger.follow(parts.store, parts.incarnation, worker.clock, worker.now_ms)),
         ]
         log.info("worker ready", name=task.name, address=f"{host}:{bound}", config=loaded.config.version)
@@ -164,6 +166,7 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     )
     learner = PinLearner(store, upstreams, worker.now_ms, lambda name, model: _learned(registry, name, model))
     worker.learner = learner
+    worker.notices = Notices(store.sightings, worker.now_ms, on=settings.undeclared.learn != "off")
     next_id = worker.request_id
 
     def refuse(bad: BadMessage) -> tuple[int, bytes, bytes]:
@@ -212,10 +215,17 @@ def adopt(parts: Parts, fresh: Loaded) -> None:
         keys = old.stamp_keys
     version = fresh.config.version
     parts.worker.view = View(settings, old.pins, keys, version, prices=old.prices.table, ledger=parts.ledger)
+    if parts.worker.notices is not None:
+        parts.worker.notices.on = settings.undeclared.learn != "off"
     _know(parts.registry, settings)
     parts.registry.gauge("config_version", parts.loaded.config.version).n = 0
     parts.registry.gauge("config_version", fresh.config.version).n = 1
     parts.loaded = fresh
+
+
+async def _notice(worker: Worker) -> None:
+    if worker.notices is not None:
+        await worker.notices.work()
 
 
 async def spool(parts: Parts) -> None:

@@ -55,3 +55,13 @@ def test_bad_file_is_usage(gateway: Gateway, tmp_path: Path) -> None:
     file.write_text("aliases: [")
     assert str(file) in gateway.cli("alias", "apply", "-f", str(file), "--reason", "r", status=2).stderr
     gateway.cli("alias", "apply", "-f", str(tmp_path / "none"), "--reason", "r", status=2)
+
+
+def test_prompts_and_undeclared(gateway: Gateway) -> None:
+    """What an alias is sent and what nobody declares are tables and JSON; an unknown id and an --accept of nobody are refused."""
+    assert gateway.json("alias", "prompts", "other") == {"alias": "other", "templates": [], "unread": 0}
+    assert "nothing was learnt yet" in gateway.cli("alias", "prompts", "other").stdout
+    assert "every prompt and toolset is declared" in gateway.cli("alias", "undeclared", "--text").stdout
+    gateway.cli("alias", "undeclared", "--accept", "p_1", "--reason", "r", status=2)
+    done = gateway.cli("alias", "undeclared", "other", "--accept", "p_1", "--reason", "r", status=1)
+    assert "trivet alias prompts other" in done.stderr

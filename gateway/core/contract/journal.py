@@ -93,3 +93,25 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     bad: bool
     at_ms: int
     value: float = 0.0
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """Requests of one worker that carried the same prompt and the same tools under the same release."""
+
+    release: str
+    prompt: str
+    """sha256 of the system prompt as sent; empty when there was none."""
+    tools: str
+    n: int
+    runs: int
+    """Runs as far as the worker could tell them apart: a change of run from one request to the next."""
+
+
+class Sightings(msgspec.Struct, frozen=True):
+    """What a worker saw on one alias since it last told."""
+
+    alias: str
+    at_ms: int
+    seen: tuple[Seen, ...]
+    unread: int = 0
+    """Requests whose prompt or tools were new, but over the bound of what is offered to be learnt."""
