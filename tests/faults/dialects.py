@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests import responding
 from tests.anthropic_answers import error_body, event, message_body, message_events
 
 
@@ -39,6 +40,8 @@ class Speech:
     """The gateway's code in such an error."""
     busy: int = 503
     """The status of overload."""
+    broken: int = 502
+    """The status of a provider that cannot be understood."""
 
     def at(self, model: str, *, stream: bool = False) -> str:
         """The path that a model is asked at."""
@@ -49,8 +52,30 @@ class Speech:
         return self.request(model, stream)
 
 
-CLAUDE = "claude-sonnet-4-5-20250929"
+def said(text: str, **candidate: Any) -> dict[str, Any]:
+    """A chunk of Gemini's, or its whole answer."""
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 3}
+    content = {"content": {"parts": [{"text": text}], "role": "model"}, **candidate}
+    return {"candidates": [content], "usageMetadata": usage, "modelVersion": FLASH}
+
+
+CLAUDE, FLASH, GPT = "claude-sonnet-4-5-20250929", "gemini-2.0-flash-001", "gpt-5-2025-08-07"
 SPEECHES = {
+    "responses": Speech(
+        dialect="responses",
+        vendor="openai",
+        model=GPT,
+        floating="gpt-5",
+        path=lambda _model, _stream: "/v1/responses",
+        request=lambda model, stream: {"model": model, "input": "Hello?", **({"stream": True} if stream else {})},
+        whole=json.dumps(responding.body("resp_fault0001", GPT, responding.message_item("Hello."))).encode(),
+        events=tuple(responding.events("resp_fault0002", GPT, responding.message_item("Hello 🌍"))),
+        failed=responding.event(1, "error", code="overloaded_error", message="Busy.", param=None),
+        refusal=b'{"error": {"message": "Slow down.", "type": "x", "param": null, "code": "rate_limit_exceeded"}}',
+        begins=b"event: error\ndata: ",
+        members=frozenset(("message", "type", "param", "code")),
+        code=lambda error: str(error["code"]),
+    ),
     "anthropic": Speech(
         dialect="anthropic",
         vendor="anthropic",
@@ -71,5 +96,26 @@ SPEECHES = {
         members=frozenset(("type", "message")),
         code=lambda error: str(error["message"]).partition(":")[0],
         busy=529,
-    )
+    ),
+    "gemini": Speech(
+        dialect="gemini",
+        vendor="google",
+        model=FLASH,
+        floating="gemini-flash-latest",
+        path=lambda model, stream: (
+            f"/v1beta/models/{model}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
+        ),
+        request=lambda _model, _stream: {"contents": [{"role": "user", "parts": [{"text": "Hello?"}]}]},
+        whole=json.dumps(said("Hello.", finishReason="STOP")).encode(),
+        events=tuple(
+            b"data: " + json.dumps(each).encode() + b"\n\n"
+            for each in (said("Hel"), said("lo "), said("🌍", finishReason="STOP"))
+        ),
+        failed=b'data: {"error": {"code": 503, "message": "Busy.", "status": "overloaded_error"}}\n\n',
+        refusal=b'{"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}}',
+        begins=b'data: {"error":',
+        members=frozenset(("code", "message", "status", "details")),
+        code=lambda error: str(error["details"][0]["reason"]),
+        broken=503,
+    ),
 }

@@ -75,6 +75,8 @@ def test_a13_large_bodies(watch: Watch) -> None:
     before = rss(watch)
     declared = watch.raw(head(b"Content-Type: application/json", b"Content-Length: %d" % (BODY_CAP + 1)))
     assert (declared.status, declared.code, declared.closed) == (413, "body_too_large", True)
+    gemini = head(b"Content-Length: %d" % (BODY_CAP + 1), first=b"POST /v1beta/models/m:generateContent HTTP/1.1")
+    assert watch.raw(gemini).json["error"]["code"] == 413
     with Raw(watch.port) as link:
         link.send(head(b"Content-Type: application/json", b"Transfer-Encoding: chunked"))
         sent, piece = 0, b"%x\r\n%b\r\n" % (65536, b" " * 65536)
@@ -83,7 +85,7 @@ def test_a13_large_bodies(watch: Watch) -> None:
         assert link.answer().status == 413  # and the body has not ended yet
     assert rss(watch) - before < 2 * BODY_CAP + (1 << 20)
     assert watch.no_calls()
-    watch.expect("rejected_total", 2, reason="body_size")
+    watch.expect("rejected_total", 3, reason="body_size")
 
 
 def test_a13_large_uploads(watch: Watch) -> None:

@@ -283,6 +283,9 @@ SLOTS = [
     b"/v1/chat/%b/x",
     b"/openai/%b/files",
     b"/openai/deployments/%b/chat/completions",
+    b"/v1/responses/%b/cancel",
+    b"/openai/responses/%b",
+    b"/v1beta/models/%b/x:generateContent",
 ]
 
 

@@ -243,7 +243,7 @@ def test_d5_what_is_not_the_api_becomes_an_error_that_is(spoken: Spoken, how: st
     body, status, headers = SHAPES[how]
     spoken.then(answer(body, status, headers))
     got = spoken.agent(f"r-d5-{how}-{spoken.speech.dialect}")
-    wanted = {200: 502, 503: spoken.speech.busy}.get(status, status)
+    wanted = {200: spoken.speech.broken, 502: spoken.speech.broken, 503: spoken.speech.busy}.get(status, status)
     spoken.is_error(got, wanted, "upstream_error" if status >= 400 else "upstream_protocol")
     assert b"<html" not in got.body
     spoken.case.watch.expect("upstream_errors_total", 1, provider=spoken.speech.dialect, kind="shape")

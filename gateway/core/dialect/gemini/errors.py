@@ -34,6 +34,8 @@ def error(fault: Fault) -> bytes:
     `error` is the first member and nothing stands before it: the official client knows an error in a stream by that.
     """
     word = STATUSES.get(fault.kind) or ("INVALID_ARGUMENT" if fault.side is Side.CLIENT else "INTERNAL")
+    if fault.status == 500:
+        word = "INTERNAL"
     detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": fault.code, "domain": "trivet"}
     inner = {"code": status(fault), "message": fault.message, "status": word, "details": [detail]}
     return msgspec.json.encode({"error": inner})

@@ -44,6 +44,7 @@ def test_a_kind_without_a_word_goes_by_its_side() -> None:
     """What is not the client's fault is never called an invalid argument; a status given in full stands."""
     assert json.loads(error(Fault(Kind.CONFLICT, "x", "y", side=Side.GATEWAY)))["error"]["status"] == "INTERNAL"
     assert status(Fault(Kind.UPSTREAM, "x", "y", status=520)) == 520
+    assert json.loads(error(Fault(Kind.UPSTREAM, "x", "y", status=500)))["error"]["status"] == "INTERNAL"
 
 
 def test_the_event_is_one_line_of_data() -> None:
