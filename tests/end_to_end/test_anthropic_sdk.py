@@ -54,7 +54,7 @@ def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     served = {"first_release": {**first["first_release"], **legs}}
     retry = {"budget": 0, "minimum": 0, "breaker_failures": 1000}
-    sources = ["x-trivet-run", SESSION, "state", "tool_calls"]
+    sources = ["x-trivet-run", SESSION, "metadata.session_id", "state", "tool_calls"]
     with running(
         {"anthropic": provider.url, "openai": "http://127.0.0.1:9"},
         auth="keys",
@@ -182,11 +182,18 @@ def test_server_tools_keep_the_run(client: Anthropic, provider: Provider) -> Non
     assert (first.headers["x-trivet-bound"], second.headers["x-trivet-bound"]) == ("new", "resumed")
 
 
-def test_claude_codes_session_is_the_run(client: Anthropic) -> None:
-    """Where `runs.sources` has its header, all requests of a session are one run, the first and a side question alike."""
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        ("5e55-10", {"extra_headers": {SESSION: "5e55-10"}}),
+        ("5e55-11", {"metadata": {"user_id": f"user_{'0' * 64}_account_{'1' * 36}_session_5e55-11"}}),
+    ],
+)
+def test_claude_codes_session_is_the_run(client: Anthropic, session: str, said: Any) -> None:
+    """Where `runs.sources` names it, all requests of a session are one run, the first and a side question alike."""
     for _ in range(2):
-        got = client.messages.with_raw_response.create(model=ALIAS, extra_headers={SESSION: "5e55-10"}, **HELLO)
-        assert got.headers["x-trivet-run"] == "5e55-10"
+        got = client.messages.with_raw_response.create(model=ALIAS, **HELLO, **said)
+        assert got.headers["x-trivet-run"] == session
     assert got.headers["x-trivet-bound"] == "resumed"
 
 

@@ -19,7 +19,7 @@ from tests.faults.watch import Answer, House
 from tests.gateway_process import running
 from tests.provider import Behaviour, Provider, Received, Reply, answer, hang, head, stream
 
-EVENT_CAP = 1 << 20
+EVENT_CAP, BODY_CAP = 1 << 20, 2 << 20
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def house() -> Iterator[House]:
                 {"openai": settings(provider.url), **providers},
                 aliases=aliases,
                 unmanaged="refuse",
-                serve={"event_bytes": EVENT_CAP},
+                serve={"event_bytes": EVENT_CAP, "body_bytes": BODY_CAP},
                 retry={"breaker_failures": 1000},
                 default_provider={each.dialect: each.dialect for each in SPEECHES.values()} | {"openai": "openai"},
             ) as gateway,
@@ -201,6 +201,15 @@ def test_b8_b9_tickets_and_resumes(spoken: Spoken) -> None:
     assert first.headers["x-trivet-release"] == again.headers["x-trivet-release"]
     spoken.case.watch.expect("stamp_rejected_total", 1, reason="malformed")
     spoken.case.watch.expect("stamp_missing_total", 1)
+
+
+def test_a13_a_body_over_the_limit(spoken: Spoken) -> None:
+    """Refused by its declared length, before it is read, in the dialect's own shape."""
+    lines = f"POST {spoken.speech.at(spoken.alias)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    got = spoken.case.watch.raw(f"{lines}content-length: {BODY_CAP + 1}\r\n\r\n".encode())
+    spoken.refused(got, 413, "body_too_large")
+    assert got.closed
+    spoken.case.watch.expect("rejected_total", 1, reason="body_size")
 
 
 # --- D: the provider is wrong -------------------------------------------------------------------------------------------

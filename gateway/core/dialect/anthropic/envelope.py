@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.splice import scan, splice, unbounded
@@ -157,7 +158,16 @@ class MessagesEnvelope(Envelope):
         return {"system": raw[:start] + splice(scan(block), {"text": written}) + raw[end:]}
 
     def _first_text(self, raw: bytes) -> tuple[int, int, bytes]:
-        """Where the first text block of a system prompt stands, and its bytes; empty when there is none."""
+        """Where the first text block of a system prompt stands, and its bytes; empty when there is none. Raises Fault 413
+        `body_too_large` for more blocks than could be looked at."""
+        if len(raw) > LONG_BYTES and raw.count(b",") > MOST_COMMAS:
+            raise Fault(
+                Kind.TOO_LARGE,
+                "body_too_large",
+                "`system` holds more blocks than any model API takes.",
+                param="system",
+                reason="body_size",
+            )
         position = 0
         for item in unbounded(_cut, raw):
             block = bytes(item)

@@ -199,6 +199,16 @@ def test_a_prompt_that_stands_twice_is_refused() -> None:
         assert caught.value.code == "duplicate_key"
 
 
+def test_a_prompt_of_too_many_blocks_is_refused() -> None:
+    """Each block could cost an object; a long text does not."""
+    many = of_bytes(b'{"system":[' + b"0," * 600_000 + b"0]}")
+    with pytest.raises(Fault) as caught:
+        many.prompt()
+    assert (caught.value.code, caught.value.status) == ("body_too_large", 413)
+    text = "a, " * 400_000
+    assert of(system=text).prompt() == text
+
+
 @given(st.lists(st.sampled_from([{"type": "text", "text": "a"}, {"type": "image", "x": [1, "]"]}, 7, "text", None])))
 def test_an_edit_changes_nothing_else(blocks: list[Any]) -> None:
     """All other blocks keep their place and their bytes, whatever they are."""

@@ -110,6 +110,23 @@ def test_more_text_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read) == 1
 
 
+words = st.lists(st.sampled_from(["a", " error", '"error"', "event: error\n", "message_stop", "_start", "\n\n", "é"]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["text_delta", "input_json_delta"]), words), max_size=5), st.booleans())
+def test_the_short_way_sees_what_the_long_way_sees(deltas: list[tuple[str, list[str]]], ends: bool) -> None:
+    """Whatever an answer talks of, event by event and as one piece it is observed as the same."""
+    events = [event("message_start", message={"model": "m", "usage": {"input_tokens": 1}})]
+    for kind, text in deltas:
+        name = "text" if kind == "text_delta" else "partial_json"
+        events.append(event("content_block_delta", index=0, delta={"type": kind, name: "".join(text)}))
+    events += [event("message_delta", delta={"stop_reason": "end_turn"}), event("message_stop")] if ends else []
+    got = stream(events)
+    assert got == stream([b"".join(events)])
+    assert (got.error, got.terminal) == ("", ends)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
