@@ -87,7 +87,8 @@ def link(worker: Worker, life: Life, ids: list[str], states: Sequence[str] = ())
     those of state, which the provider itself tells apart."""
     kept = [each for each in ids if telling(each)]
     if life.stamp is not None and (kept or states):
-        worker.store.link(life.stamp.tenant, kept, life.stamp, states)
+        keeper = life.answer.endpoint if life.answer is not None else ""
+        worker.store.link(life.stamp.tenant, kept, life.stamp, states, keeper)
 
 
 def note_mismatch(worker: Worker, life: Life) -> None:

@@ -32,6 +32,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         dialect=route.dialect,
         unit=life.unit,
         spell=life.spell,
+        at=life.keeper,
         stays=bool(life.spell is not None and life.envelope is not None and life.envelope.state_id),
     )
     life.forwarded = worker.clock()

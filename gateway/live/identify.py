@@ -137,13 +137,35 @@ async def find_run(worker: Worker, life: Life) -> None:
     Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree, 409
     `run_stamp_missing` for provider state that no run of the tenant is known to own.
     """
-    await _name_run(worker, life)
-    assert life.envelope is not None
-    state_id = life.envelope.state_id
+    fields, envelope = life.incoming.fields, life.envelope
+    assert envelope is not None
+    label = fields.get(b"x-trivet-step")
+    if label is not None:
+        life.label = _grammar(label, "x-trivet-step")
+    required = fields.get(b"x-trivet-resume")
+    if required is not None:
+        if required != b"required":
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "bad_resume",
+                "x-trivet-resume takes the one word `required`.",
+                param="x-trivet-resume",
+            )
+        life.resume = True
+    signed = fields.get(b"x-trivet-ticket")
+    if signed is not None:
+        _from_ticket(life, signed)
+    else:
+        for source in life.view.run_sources:
+            if await _from_source(worker, life, source):
+                break
+        else:
+            life.run = "r-" + life.id
+    state_id = envelope.state_id
     if state_id and life.source is not Source.STATE:
         await _continue(worker, life, state_id)
-    if life.route is not None and life.route.alias and life.envelope.held:
-        await _check_held(worker, life, life.envelope.held)
+    if life.route is not None and life.route.alias and envelope.held:
+        await _check_held(worker, life, envelope.held)
 
 
 async def _check_held(worker: Worker, life: Life, held: str) -> None:
@@ -161,46 +183,26 @@ async def _check_held(worker: Worker, life: Life, held: str) -> None:
         )
 
 
-async def _name_run(worker: Worker, life: Life) -> None:
+def _from_ticket(life: Life, signed: bytes) -> None:
     view, fields = life.view, life.incoming.fields
-    label = fields.get(b"x-trivet-step")
-    if label is not None:
-        life.label = _grammar(label, "x-trivet-step")
-    required = fields.get(b"x-trivet-resume")
-    if required is not None:
-        if required != b"required":
-            raise Fault(
-                Kind.BAD_REQUEST,
-                "bad_resume",
-                "x-trivet-resume takes the one word `required`.",
-                param="x-trivet-resume",
-            )
-        life.resume = True
-    signed = fields.get(b"x-trivet-ticket")
-    if signed is not None:
-        ticket = tickets.verify(
-            signed.decode("latin-1"),
-            view.stamp_keys,
-            now_ms=life.at_ms,
-            max_age_s=view.max_age,
-            tenant=life.caller.tenant,
+    ticket = tickets.verify(
+        signed.decode("latin-1"),
+        view.stamp_keys,
+        now_ms=life.at_ms,
+        max_age_s=view.max_age,
+        tenant=life.caller.tenant,
+    )
+    named = fields.get(b"x-trivet-run")
+    if named is not None and named != ticket.run.encode():
+        raise Fault(
+            Kind.BAD_REQUEST,
+            "ambiguous_run",
+            "x-trivet-run and x-trivet-ticket name two different runs. Send one of them, or both of the same run.",
+            param="x-trivet-run",
         )
-        named = fields.get(b"x-trivet-run")
-        if named is not None and named != ticket.run.encode():
-            raise Fault(
-                Kind.BAD_REQUEST,
-                "ambiguous_run",
-                "x-trivet-run and x-trivet-ticket name two different runs. Send one of them, or both of the same run.",
-                param="x-trivet-run",
-            )
-        life.run, life.source = ticket.run, Source.TICKET
-        if ticket.alias == life.alias:
-            life.ticket, life.resume = ticket, True
-        return
-    for source in view.run_sources:
-        if await _from_source(worker, life, source):
-            return
-    life.run = "r-" + life.id
+    life.run, life.source = ticket.run, Source.TICKET
+    if ticket.alias == life.alias:
+        life.ticket, life.resume = ticket, True
 
 
 async def _from_source(worker: Worker, life: Life, source: str) -> bool:
@@ -236,7 +238,7 @@ async def _from_state(worker: Worker, life: Life, state_id: str) -> bool:
     linked = await worker.store.linked(life.caller.tenant, (state_id,))
     if linked is None:
         raise _unowned()
-    life.run, life.source = linked.run, Source.STATE
+    life.run, life.source, life.keeper = linked.run, Source.STATE, linked.provider
     # Another alias of the run has a stamp of its own, and a conversation may be new: no model has answered in it.
     life.resume = life.resume or linked.alias == life.alias
     return True
@@ -250,7 +252,9 @@ async def _continue(worker: Worker, life: Life, state_id: str) -> None:
         if life.view.auth == "keys" and "provider-state" not in life.caller.rights:
             raise _unowned()
         life.resume = life.resume or "state" in life.view.run_sources
-    elif (linked.run, linked.alias) == (life.run, life.alias):
+        return
+    life.keeper = linked.provider
+    if (linked.run, linked.alias) == (life.run, life.alias):
         life.resume = True
 
 

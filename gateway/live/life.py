@@ -48,6 +48,8 @@ class Life:
     run: str = ""
     source: Source = Source.NONE
     resume: bool = False
+    keeper: str = ""
+    """The endpoint that keeps the provider state which the request brings."""
     ticket: Ticket | None = None
     label: str = ""
     # bind

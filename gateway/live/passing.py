@@ -145,14 +145,15 @@ def state_of(life: Life) -> list[str]:
 
 
 async def _keeper(worker: Worker, life: Life, state_id: str) -> str:
-    """The provider that keeps state by this id; empty when it is the path's or the only one anyway, or is not known.
+    """The provider that keeps state by this id, with `keeper` set to its endpoint; empty when it is the path's or the only one
+    anyway, or is not known.
 
     With keys it takes the right `provider-state`, or a record that this tenant owns it. Raises Fault 403 `missing_right`.
     """
     view, route = life.view, life.route
     assert route is not None
     free = view.auth != "keys" or "provider-state" in life.caller.rights
-    if free and (route.provider or len(view.provider_names) == 1):
+    if free and (route.provider or len(view.provider_names) == 1) and not view.spread:
         return ""
     owner = await worker.store.linked(life.caller.tenant, (state_id,))
     if owner is None and not free:
@@ -161,4 +162,8 @@ async def _keeper(worker: Worker, life: Life, state_id: str) -> str:
             "missing_right",
             "This key may not open provider state by id: it lacks the right `provider-state`, and the id is not known to be its own.",
         )
-    return owner.provider if owner is not None and not route.provider and owner.provider in view.provider_names else ""
+    provider = owner.provider.partition("#")[0] if owner is not None else ""
+    if owner is None or provider not in view.provider_names or route.provider not in ("", provider):
+        return ""
+    life.keeper = owner.provider
+    return provider

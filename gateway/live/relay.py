@@ -95,7 +95,7 @@ async def created(worker: Worker, life: Life) -> None:
         raise lost(worker, life, error) from None
     identifier = _id_of(held)
     if identifier:
-        worker.store.own(life.caller.tenant, identifier, life.provider)
+        worker.store.own(life.caller.tenant, identifier, life.answer.endpoint)
     return await _pieces(worker, life, out, response_lines(life, out), held)
 
 

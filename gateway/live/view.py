@@ -87,6 +87,7 @@ class View:
         "settings",
         "split_secret",
         "spoken",
+        "spread",
         "stamp_keys",
         "targets",
         "tickets",
@@ -120,6 +121,8 @@ class View:
         self.providers: Mapping[str, ProviderSettings] = settings.providers
         self.vendors = {name: vendor_of(name, p.base_url, p.vendor) for name, p in settings.providers.items()}
         self.prices = PriceBook(settings.providers, self.vendors, prices)
+        self.spread = any(len(p.endpoints) > 1 for p in settings.providers.values())
+        """Some provider has several endpoints, so who keeps state is more than which provider."""
         self.spoken = {name: dialects(name, p) for name, p in settings.providers.items()}
         """What the endpoints of a provider speak; empty means any."""
         self.default_provider = {d: self._default(settings, d) for d in VENDOR_OF_DIALECT}

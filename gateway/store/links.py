@@ -38,7 +38,7 @@ class Linked(msgspec.Struct, frozen=True, omit_defaults=True):
     alias: str = ""
     """Empty for provider state that no model has answered in yet; its run is then called as the id."""
     provider: str = ""
-    """Who keeps the state; empty for a tool-call id."""
+    """Who keeps the state: a provider, or one endpoint of it (`openai#1`); empty for a tool-call id."""
 
 
 class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,9 +117,11 @@ class Links:
         """Whether the run has a key and a journal of its own: it was named, or a link made it one."""
         return stamp.source is not Source.NONE or self._turned.get((stamp.tenant, stamp.run)) is True
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = ()) -> Stamp | None:
-        """Tie ids to the run of a stamp, those of tool calls and those of provider state; where that makes a stored run of it,
-        the stamp as it is stored.
+    def link(
+        self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = (), keeper: str = ""
+    ) -> Stamp | None:
+        """Tie ids to the run of a stamp, those of tool calls and those of provider state, which `keeper` keeps (by default the
+        stamp's provider); where that makes a stored run of it, the stamp as it is stored.
 
         Never waits and never fails; what the store misses comes from the host log.
         """
@@ -132,7 +134,7 @@ class Links:
             commands.append(replay_command(self._prefix, stamp, (self._ttl_ms, self._journal_ms), 1))
         records = self._records(tenant, ids, Linked(stamp.run, stamp.alias), commands) if ids else []
         if states:
-            owner = Linked(stamp.run, stamp.alias, stamp.model.partition("/")[0])
+            owner = Linked(stamp.run, stamp.alias, keeper or stamp.model.partition("/")[0])
             records += self._records(tenant, states, owner, commands)
         flags = 0 if self._send(commands) else PENDING
         if turn:

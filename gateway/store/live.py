@@ -177,10 +177,10 @@ class LiveStore:
         """Note that provider state is a tenant's before any model has answered in it."""
         self._links.own(tenant, identifier, provider)
 
-    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = ()) -> None:
+    def link(self, tenant: str, ids: Sequence[str], stamp: Stamp, states: Sequence[str] = (), keeper: str = "") -> None:
         """Tie ids an answer hands out to its run: tool calls, and provider state with who keeps it. A run of one request
         becomes a stored run by it."""
-        turned = self._links.link(tenant, ids, stamp, states)
+        turned = self._links.link(tenant, ids, stamp, states, keeper)
         if turned is not None:
             self._binder.remember(turned)
             self._journal.indexed(turned)

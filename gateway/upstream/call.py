@@ -66,8 +66,10 @@ class Ask:
     """What keeps its endpoint: the run."""
     spell: Callable[[str], tuple[str, bytes]] | None = None
     """Path and body for an endpoint's own name of the model, where endpoints may differ in it; else `path` and `body`."""
+    at: str = ""
+    """The endpoint that keeps the provider state which it brings, by name."""
     stays: bool = False
-    """It brings provider state, which only the run's own endpoint knows."""
+    """It brings provider state of which only that is known: the run's own endpoint has it or nobody."""
 
 
 Order = tuple[Endpoint, ...]
@@ -212,6 +214,8 @@ class Upstreams:
     def _order(self, provider: Provider, ask: Ask, now: float) -> Order:
         """The endpoints that may serve a request: the run's own first, those that asked for a rest last."""
         found = provider.eligible(ask.model, ask.dialect)
+        if ask.at and (keeps := [at for at in provider.endpoints if at.name == ask.at]):
+            return (keeps[0],)
         if len(found) == 1:
             return found
         found = ordered(found, ask.unit, 0 if ask.stays else ask.client_retry)

@@ -128,3 +128,25 @@ def test_streams_say_their_endpoint_too(gateway: LiveGateway, hosts: tuple[Provi
     got = gateway.chat("gpt-4o", BOUND)
     assert (got.status, got.headers["x-trivet-endpoint"], got.headers["x-trivet-attempts"]) == (429, "openai#1", "2")
     assert "x-should-retry" not in got.headers
+
+
+def test_state_is_asked_for_where_it_was_made(gateway: LiveGateway, hosts: tuple[Provider, Provider]) -> None:
+    """A response that a failover made at another endpoint is continued and read there, however healthy the run's own is."""
+    one, two = hosts
+    gateway.alias("gpt-4o", release(f"openai/{MODEL}"))
+    one.then(REFUSED)
+    made = {"id": "resp_1", "object": "response", "status": "completed", "model": MODEL, "output": [], "error": None}
+    one.default = two.default = answer(made)
+    first = gateway.request("POST", "/v1/responses", {"model": "gpt-4o", "input": "Hello?"}, BOUND)
+    assert (first.status, first.headers["x-trivet-endpoint"]) == (200, "openai#1")
+    more = {"model": "gpt-4o", "input": "Go on", "previous_response_id": "resp_1"}
+    for headers in (BOUND, {}):
+        again = gateway.request("POST", "/v1/responses", more, headers)
+        assert (again.status, again.headers["x-trivet-endpoint"], again.headers["x-trivet-run"]) == (
+            200,
+            "openai#1",
+            "r",
+        )
+    read = gateway.request("GET", "/openai/v1/responses/resp_1")
+    assert (read.status, read.headers["x-trivet-endpoint"]) == (200, "openai#1")
+    assert len(one.requests) == 1
