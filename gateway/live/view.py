@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from gateway.core.dialect import routes
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import glob
-from gateway.live.costs import NO_LIST, PriceBook
 from gateway.live.ledger import DEFAULT_TENANT, Ledger
 from gateway.settings.endpoints import dialects
 from gateway.settings.model import RIGHTS
+from gateway.settings.prices import NO_LIST, PriceBook
 
 if TYPE_CHECKING:
     from gateway.core.dialect.routes import Route

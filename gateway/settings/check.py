@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.core.dialect.leg import leg_artifact
-from gateway.settings import hosts, secrecy
+from gateway.settings import hosts, prices, secrecy
 from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
@@ -78,6 +78,7 @@ def findings(config: Config) -> list[Finding]:
         _providers,
         _aliases,
         hosts.endpoints,
+        prices.unpriced,
         secrecy.exposed_files,
     )
     found = [

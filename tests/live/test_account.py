@@ -130,6 +130,26 @@ def test_what_others_use_is_taken_off() -> None:
     assert made.runs_elsewhere == {run_digest("y")}
 
 
+@given(st.integers(1, 4), st.integers(1, 20), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=120))
+def test_together_they_exceed_by_what_was_not_yet_told(
+    workers: int, limit: int, events: list[tuple[int, bool]]
+) -> None:
+    """The stated error: whenever a worker lets a request in, all of them have at most the limit and what it had not heard of."""
+    accounts = [account(workers, requests_per_minute=limit) for _ in range(workers)]
+    said = [0] * workers
+    heard = [0] * workers
+    for number, exchanges in events:
+        at = number % workers
+        made = accounts[at]
+        if exchanges:
+            said[at] = made.report(0.0, NOON).requests
+            heard[at] = sum(said) - said[at]
+            made.told(Told(heard[at], 0, 0, workers - 1, 0, ()))
+        elif refused(made) is None:
+            others = sum(each.requests.total for each in accounts) - made.requests.total
+            assert made.requests.total + others <= limit + (others - heard[at])
+
+
 @given(st.integers(1, 8), st.integers(1, 100), st.integers(0, 50))
 def test_alone_the_shares_make_no_more_than_the_whole(workers: int, limit: int, spent: int) -> None:
     """Workers that cannot hear each other let in the limit together, or one request each where it is smaller than they are."""
