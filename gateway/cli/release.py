@@ -129,8 +129,8 @@ def list_(*, limit: int = 100, reach: Reach = HERE) -> int:
                     r.id,
                     r.model,
                     r.pin.value,
-                    show.short(r.prompt),
-                    show.short(r.tools),
+                    r.prompt,
+                    r.tools,
                     r.serves,
                     r.blocked,
                     show.when(r.created_ms),
@@ -219,7 +219,7 @@ def runs(release: str, /, *, since: str = "", limit: int = 100, reach: Reach = H
         run_table(list(use.runs))
         tools = f"tools {use.labels[0] if use.labels else use.toolset[:12]}" if use.toolset else "its agents' own tools"
         until = f", the last until {show.when(use.ends_ms)} unless it goes on" if use.ends_ms else ""
-        show.line(f"{use.bound} runs are bound{until}.")
+        show.line(f"{use.bound} {'run is' if use.bound == 1 else 'runs are'} bound{until}.")
         if use.removable:
             show.line(f"The code of {tools} may be removed: nothing can call it any more.", "green")
         else:

@@ -16,7 +16,7 @@ from gateway.core.rollout.rigor import Refused, may_serve_floating
 from gateway.live.admit import require
 from gateway.live.carry import check_variables
 from gateway.live.eligible import HEADER as TOOLS_HEADER
-from gateway.live.eligible import can_take, refuse_unlisted
+from gateway.live.eligible import barred, refuse_unlisted
 from gateway.live.identify import RELEASE_PREFIX
 from gateway.live.legs import UNREAD, legs_of
 from gateway.live.limits import hold, priced
@@ -48,6 +48,8 @@ async def bind(worker: Worker, life: Life) -> None:
     life.bound = bound
     if life.held >= 0:
         priced(life)
+    if life.barred and bound.new:
+        worker.meters.add("ineligible_total", stamp.alias, life.barred)
     if stamp.release:
         release = await release_of(worker, stamp.release)
         life.release = release
@@ -129,7 +131,8 @@ async def _eligible(worker: Worker, life: Life, state: AliasState, split: Split)
     """Whether the run may be put on the candidate of a rollout."""
     _, lane = lane_of(state, life.caller.tenant, life.caller.segment)
     pointers = worker.store.pointers
-    return await can_take(worker, life, pointers.release(split.candidate), pointers.release(lane.release))
+    life.barred = await barred(worker, life, pointers.release(split.candidate), pointers.release(lane.release))
+    return not life.barred
 
 
 def _unit(life: Life) -> str:

@@ -58,29 +58,34 @@ def listed(worker: Worker, life: Life) -> frozenset[str] | None:
     return digests
 
 
-async def can_take(worker: Worker, life: Life, candidate: Release | None, stable: Release | None) -> bool:
-    """Whether a run that would be bound to `stable` can as well take `candidate`. Never raises for the candidate's sake."""
+async def barred(worker: Worker, life: Life, candidate: Release | None, stable: Release | None) -> str:
+    """Why a run that would be bound to `stable` cannot take `candidate` instead; empty when it can. Never raises for the
+    candidate's sake.
+
+    One of `unavailable` (it is blocked, or its artifacts are not at hand), `tools`, `variables`, `prompt`.
+    """
     if candidate is None or candidate.blocked:
-        return False
+        return "unavailable"
     try:
         legs = await legs_of(worker, life.view, candidate)
     except Fault:
-        return False
+        return "unavailable"
     if legs is None:
-        return True
+        return ""
     same_tools = stable is not None and stable.triple.tools == candidate.triple.tools
     if legs.tools is not None and not same_tools:
         sent = sent_toolset(life) if life.envelope is not None else None
         if not can_run(legs.tools_leg.mode, legs.toolset, listed(worker, life), sent):
-            return False
+            return "tools"
     if legs.template is None or (stable is not None and stable.triple.prompt == candidate.triple.prompt):
-        return True
+        return ""
     if legs.prompt.mode is Mode.SERVE:
-        return not legs.template.missing(given(life))
+        return "variables" if legs.template.missing(given(life)) else ""
     if life.envelope is None:
-        return True
+        return ""
     sent_prompt = life.envelope.prompt()
-    return sent_prompt is not None and legs.template.departs(sent_prompt, given(life)) is None
+    matches = sent_prompt is not None and legs.template.departs(sent_prompt, given(life)) is None
+    return "" if matches else "prompt"
 
 
 def refuse_unlisted(worker: Worker, life: Life, legs: Legs | None) -> None:

@@ -56,6 +56,8 @@ class Life:
     stamp: Stamp | None = None
     bound: Bound | None = None
     release: Release | None = None
+    barred: str = ""
+    """Why the run cannot take a rollout's candidate."""
     legs: Legs | None = None
     """None when prompt and tools pass as sent."""
     variables: Mapping[str, Value] | None = None

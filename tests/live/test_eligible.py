@@ -91,6 +91,7 @@ def test_a_variable_that_only_the_candidate_needs(shared: LiveGateway, upstream:
     """A request without it stays on the stable release; one that has it goes to the candidate; neither is an error."""
     splitting(shared, "filled", made("For {{name}}."), made("For {{name}} of {{team}}."))
     assert arm(shared, "filled", trivet={"vars": {"name": "Ann"}}) == "stable"
+    assert shared.counted["ineligible_total{other,variables}"] == 1
     assert arm(shared, "filled", trivet={"vars": {"name": "Ann", "team": "x"}}) == "canary"
     assert upstream.requests[-1].json["messages"][0]["content"] == "For Ann of x."
 
