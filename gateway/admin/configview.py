@@ -26,7 +26,7 @@ class ConfigView(Record, frozen=True):
     """Names and rights."""
     stamp_keys: int
     providers: dict[str, str]
-    """Address, and whose key its calls carry."""
+    """Addresses that are called, and whose key its calls carry."""
     aliases: dict[str, str]
     """Stakes and first release."""
 
@@ -48,7 +48,7 @@ def config_view(config: Config) -> ConfigView:
         admin_tokens=tuple(f"{t.name} ({' '.join(t.rights)})" for t in settings.admin.tokens),
         stamp_keys=len(settings.stamp_keys),
         providers={
-            name: f"{bare(p.base_url)} with {'the key of the caller' if p.api_key == 'client' else 'a key of the gateway'}"
+            name: f"{', '.join(bare(e.url) for e in p.endpoints) or bare(p.base_url)} with {'the key of the caller' if p.api_key == 'client' else 'a key of the gateway'}"
             for name, p in settings.providers.items()
         },
         aliases={

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,8 +16,8 @@ from gateway.core.contract.fault import Fault
 from gateway.settings.model import EndpointSettings, RetrySettings, Settings, TimeoutSettings
 from gateway.upstream.call import Ask
 from gateway.upstream.faults import UpstreamFault
-from gateway.wire.errors import UpstreamLost
-from tests.provider import Behaviour, Provider, answer, completion, drop, hang, stream
+from gateway.wire.errors import DeadlineExceeded, UpstreamLost
+from tests.provider import Behaviour, Provider, Received, Reply, answer, completion, drop, hang, head, stream
 from tests.upstream.harness import BODY, ERROR, Rig, ask, free_port, go, settings
 
 MODEL = "gpt-4o-2024-08-06"
@@ -139,6 +141,70 @@ def test_d6_silence_is_not_repeated_elsewhere() -> None:
 
         go(made, scenario)
         assert (len(one.requests), len(two.requests)) == (1, 1)
+
+
+async def _stalls(_received: Received, reply: Reply) -> None:
+    """Half a body, then nothing."""
+    await reply.write(head(200, {"content-type": "application/json", "content-length": "500"}) + b"{")
+    await asyncio.sleep(600)
+
+
+async def _drips(_received: Received, reply: Reply) -> None:
+    """A body without end."""
+    await reply.write(head(200, {"content-type": "application/json", "content-length": "5000"}))
+    while True:
+        await reply.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize(
+    ("behaviour", "limits", "phase"),
+    [
+        (_stalls, {"between_chunks": 0.1}, "between_chunks"),
+        (_drips, {"total": 0.3}, "total"),
+        (hang, {"first_byte": 0.1}, "first_byte"),
+    ],
+)
+def test_d6_d7_each_endpoint_has_the_provider_s_limits(
+    behaviour: Behaviour, limits: dict[str, float], phase: str, turn: int
+) -> None:
+    """Silence before, between and all in all ends at the limit of the phase, at whichever endpoint, and nowhere else is asked."""
+    with hosts(behaviour, behaviour) as pair:
+        made = several(*(each.url for each in pair))
+        limited = msgspec.structs.replace(made.providers["openai"], timeouts=TimeoutSettings(connect=1, **limits))
+
+        async def scenario(rig: Rig) -> None:
+            with pytest.raises((DeadlineExceeded, UpstreamFault)) as caught:
+                await rig.body(ask(unit="r", client_retry=turn))
+            late = caught.value
+            seen = late.phase if isinstance(late, DeadlineExceeded) else late.failure
+            assert seen == {"first_byte": "ttfb"}.get(phase, phase)
+
+        go(Settings(providers={"openai": limited}), scenario)
+        assert [len(each.requests) for each in pair] == [turn == 0, turn == 1]
+
+
+def test_d1_each_endpoint_has_the_provider_s_connect_limit() -> None:
+    """A host that does not take connections is left after `connect` seconds, and the next one serves."""
+    with socket.socket() as full, hosts(completion()) as (host,):
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        others = [socket.socket() for _ in range(4)]
+        for each in others:
+            each.settimeout(0)
+            each.connect_ex(full.getsockname())
+        made = several(f"http://127.0.0.1:{full.getsockname()[1]}", host.url)
+        limited = msgspec.structs.replace(made.providers["openai"], timeouts=TimeoutSettings(connect=0.2))
+
+        async def scenario(rig: Rig) -> None:
+            begun = asyncio.get_running_loop().time()
+            assert await got(rig) == (200, "openai#1", 2, ("openai:connect",))
+            assert 0.15 < asyncio.get_running_loop().time() - begun < 3
+
+        go(Settings(providers={"openai": limited}), scenario)
+        for each in others:
+            each.close()
 
 
 def test_never_after_the_first_byte() -> None:
