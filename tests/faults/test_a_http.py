@@ -284,7 +284,6 @@ SLOTS = [
     b"/openai/%b/files",
     b"/openai/deployments/%b/chat/completions",
     b"/v1/responses/%b/cancel",
-    b"/openai/responses/%b",
     b"/v1beta/models/%b/x:generateContent",
 ]
 
