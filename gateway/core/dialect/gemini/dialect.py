@@ -25,8 +25,8 @@ class Gemini:
         return {}
 
     def tools_edit(self, operation: Operation, tools_: Sequence[Tool]) -> dict[str, bytes | None]:
-        """See `tools.edit`; only requests for content have tools."""
-        return tools.edit(tools_) if operation in envelope.GENERATING else {}
+        """See `tools.edit`; requests for content have tools, and counts of such."""
+        return tools.edit(tools_) if operation in envelope.CARRYING else {}
 
     def decoder(self, operation: Operation | None, stream: bool) -> base.Decoder:
         """`stream` says that the answer is one of events. Without, a streamed operation answers in a JSON array."""

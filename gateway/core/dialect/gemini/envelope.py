@@ -15,7 +15,7 @@ from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
 from gateway.core.dialect.gemini import model, prompt
 from gateway.core.dialect.gemini.names import Fields, respelled
 from gateway.core.dialect.routes import Operation
-from gateway.core.dialect.splice import scan, unbounded
+from gateway.core.dialect.splice import scan, splice, unbounded
 
 OPEN, BRACE = ord("["), ord("{")
 LONG_BYTES = 1 << 20
@@ -29,7 +29,8 @@ SHORT_BYTES = 4096
 """Contents up to this long are cut apart at once: looking for places to cut takes as long."""
 TRIES = 8
 """Places tried as the edge of a content before all contents are cut apart instead."""
-GENERATING = (Operation.GENERATE, Operation.GENERATE_STREAM)
+CARRYING = (Operation.GENERATE, Operation.GENERATE_STREAM, Operation.COUNT_TOKENS)
+"""Operations that take a prompt and tools."""
 
 
 class Result(msgspec.Struct, gc=False):
@@ -75,16 +76,6 @@ class GeminiEnvelope(Envelope):
     def opening(self) -> bytes:
         """What is embedded or counted, as sent."""
         return self.members.get("content") or self.members.get("contents") or self.members.get("requests") or b""
-
-
-class CountEnvelope(GeminiEnvelope):
-    """A request to count tokens. It has no members for what a release sets."""
-
-    __slots__ = ()
-
-    def fitted(self, edits: Mapping[str, bytes | None], name: str) -> dict[str, bytes | None]:
-        """See `Envelope.fitted`."""
-        return super().fitted({which: value for which, value in edits.items() if value is None}, name)
 
 
 class GenerateEnvelope(GeminiEnvelope):
@@ -207,6 +198,64 @@ class GenerateEnvelope(GeminiEnvelope):
             return [msgspec.Raw(raw)]
         many = len(raw) > LONG_BYTES and raw.count(b",") > MOST_COMMAS
         return unbounded(_cut, raw) if raw[:1] == b"[" and not many else []
+
+
+class CountEnvelope(GeminiEnvelope):
+    """A request to count tokens: of contents, or of a whole request for content that stands in it. What a release puts in is
+    counted too, and turns the one into the other."""
+
+    __slots__ = ("_within",)
+
+    @property
+    def has_tools(self) -> bool:
+        """Those of the request that is counted."""
+        return self._counted().has_tools
+
+    def toolset(self) -> bytes:
+        """Those of the request that is counted."""
+        return self._counted().toolset()
+
+    def system(self) -> bytes:
+        """That of the request that is counted."""
+        return self._counted().system()
+
+    def opening(self) -> bytes:
+        """That of the request that is counted."""
+        return self._counted().opening()
+
+    def prompt(self) -> str | None:
+        """That of the request that is counted."""
+        return self._counted().prompt()
+
+    def prompt_edit(self, text: str) -> dict[str, bytes | None]:
+        """A member of the request that is counted: `fitted` puts it there."""
+        return self._counted().prompt_edit(text)
+
+    def fitted(self, edits: Mapping[str, bytes | None], name: str) -> dict[str, bytes | None]:
+        """See `Envelope.fitted`: what is set goes into the request that is counted, which must name a model."""
+        ready = edits.get(model.INNER)
+        if ready is not None:
+            return {**respelled(edits), model.INNER: model.renamed(ready, name)}
+        dropped = {which: None for which, value in edits.items() if value is None}
+        put = {which: value for which, value in edits.items() if value is not None}
+        if not put:
+            return super().fitted(dropped, name)
+        within = self._counted()
+        named = {"model": msgspec.json.encode(name if name.startswith(model.TUNED) else model.PREFIX + name)}
+        request = splice(within.members, {**respelled(put), **named})
+        outer = super().fitted(dropped, name)
+        return {**outer, "contents": None, model.INNER: request}
+
+    def _counted(self) -> GenerateEnvelope:
+        """The request that is counted, found once."""
+        within: GenerateEnvelope | None = getattr(self, "_within", None)
+        if within is None:
+            raw = self.members.get(model.INNER) or b""
+            if raw[:1] != b"{":
+                contents = self.members.get("contents")
+                raw = b"{}" if contents is None else b'{"contents":%b}' % contents
+            self._within = within = GenerateEnvelope(Fields(scan(raw)))
+        return within
 
 
 _ENVELOPES: Mapping[Operation | None, type[GeminiEnvelope]] = MappingProxyType(

@@ -52,20 +52,20 @@ def edits(members: Members, name: str) -> dict[str, bytes | None]:
         found["model"] = _like(members.text("model") or "", name)
     inner = members.get(INNER)
     if inner is not None:
-        renamed = _renamed(inner, name)
-        if renamed is not inner:
-            found[INNER] = renamed
+        request = renamed(inner, name)
+        if request is not inner:
+            found[INNER] = request
     raw = members.get("requests") or b""
     pieces: list[bytes] = []
     position = 0
     for each in _requests(members):
         # Between two requests stand only commas and white space, so the first such bytes are this one.
         start = raw.index(each, position)
-        pieces += (raw[position:start], _renamed(each, name))
+        pieces += (raw[position:start], renamed(each, name))
         position = start + len(each)
-    renamed = b"".join((*pieces, raw[position:]))
-    if renamed != raw:
-        found["requests"] = renamed
+    requests = b"".join((*pieces, raw[position:]))
+    if requests != raw:
+        found["requests"] = requests
     return found
 
 
@@ -85,8 +85,8 @@ def _requests(members: Members) -> list[bytes]:
     return [bytes(each) for each in unbounded(_array, raw)] if raw[:1] == b"[" else []
 
 
-def _renamed(holder: bytes, name: str) -> bytes:
-    """The very same bytes where no model is named in them."""
+def renamed(holder: bytes, name: str) -> bytes:
+    """A request with another model in it; the very same bytes where it names none."""
     if holder[:1] != b"{":
         return holder
     members = scan(holder)

@@ -45,7 +45,7 @@ def test_decoders_and_assemblers() -> None:
 
 
 def test_only_requests_for_content_have_tools() -> None:
-    """Neither counting nor embedding knows `tools` at its top."""
+    """And counts of such; embedding has none."""
     assert Gemini().tools_edit(Operation.GENERATE_STREAM, ()) == {"tools": b"[]"}
-    assert Gemini().tools_edit(Operation.COUNT_TOKENS, ()) == {}
+    assert Gemini().tools_edit(Operation.COUNT_TOKENS, ()) == {"tools": b"[]"}
     assert Gemini().tools_edit(Operation.EMBEDDINGS, ()) == {}

@@ -143,14 +143,49 @@ def test_a_cache_may_hold_tools() -> None:
         assert not generate(tools=tools).has_tools
 
 
-def test_counting_takes_nothing_that_a_release_sets() -> None:
-    """countTokens has no member for it, and would be refused with it; what is dropped is dropped, a model still pinned."""
-    envelope = read(Operation.COUNT_TOKENS, b'{"generateContentRequest":{"model":"models/a"},"labels":1}')
-    assert envelope.fitted(PARAMS, "x") == {"labels": None, "generateContentRequest": b'{"model":"models/x"}'}
+@pytest.mark.parametrize(
+    ("body", "rest"),
+    [
+        (b'{"contents":[1.0] ,"x":2}', {"x": 2}),
+        (b'{ "generate_content_request": {"model":"models/a", "contents":[1.0]} }', {}),
+    ],
+)
+def test_counting_counts_what_the_release_puts_in(body: bytes, rest: dict[str, Any]) -> None:
+    """countTokens takes prompt, tools and params only within a whole request, which must name the model."""
+    envelope = read(Operation.COUNT_TOKENS, body)
+    envelope.check_model("a")
+    edits = {**envelope.prompt_edit("p"), **PARAMS}
+    fitted = envelope.fitted(edits, "x")
+    assert fitted == envelope.fitted(fitted, "x")
+    sent = json.loads(splice(envelope.members, fitted))
+    request = sent.pop("generateContentRequest", None) or sent.pop("generate_content_request")
+    assert sent == rest
+    assert request == {
+        "contents": [1.0],
+        "model": "models/x",
+        "systemInstruction": {"parts": [{"text": "p"}]},
+        "toolConfig": {},
+        "generationConfig": {"temperature": 0},
+    }
+
+
+def test_counting_without_legs_keeps_its_shape() -> None:
+    """Only the model is pinned; what is dropped is dropped; prompt and tools are those of the request that is counted."""
+    body = {"contents": [], "systemInstruction": {"parts": [{"text": "s"}]}, "tools": [{}], "model": "models/a"}
+    envelope = read(Operation.COUNT_TOKENS, json.dumps({"generateContentRequest": body, "labels": 1}).encode())
+    assert (envelope.prompt(), envelope.toolset(), envelope.has_tools) == ("s", b"[{}]", True)
+    assert envelope.system() and envelope.opening()
+    fitted = envelope.fitted({"labels": None}, "x")
+    assert json.loads(splice(envelope.members, fitted)) == {"generateContentRequest": {**body, "model": "models/x"}}
+    assert read(Operation.COUNT_TOKENS, b"{}").prompt() is None
+
+
+def test_embedding_takes_params_and_no_prompt() -> None:
+    """Under either spelling of their names."""
+    envelope = read(Operation.EMBEDDINGS, b'{"content":{"parts":[]}}')
+    assert envelope.fitted({"output_dimensionality": b"2"}, "x") == {"outputDimensionality": b"2"}
+    assert envelope.opening() == b'{"parts":[]}'
     assert envelope.prompt_edit("x") == {}
-    embedding = read(Operation.EMBEDDINGS, b'{"content":{"parts":[]}}')
-    assert embedding.fitted({"output_dimensionality": b"2"}, "x") == {"outputDimensionality": b"2"}
-    assert embedding.opening() == b'{"parts":[]}'
 
 
 def test_very_many_contents_are_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
