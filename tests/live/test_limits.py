@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+import anthropic
 import msgspec
+import openai
 import pytest
 
 from gateway.core.dialect.registry import DIALECTS
@@ -239,6 +241,27 @@ def test_each_dialect_says_it_in_its_own_shape(gateway: LiveGateway, name: str) 
     member, word = says.get(name, ("code", "rate_limited"))
     assert error[member] == word
     assert (got.json.get("type") == "error") == (name == "anthropic")
+
+
+def test_no_sdk_repeats_a_request_for_hours(gateway: LiveGateway) -> None:
+    """Where the wait is longer than a minute, the official clients raise their rate-limit error at the first refusal."""
+    account(gateway, "money").spent = 10**9
+    base, key = f"http://127.0.0.1:{gateway.port}", secret("money")
+    ask: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+    before = gateway.counted["limited_total{spend,key}"]
+    with (
+        openai.OpenAI(base_url=f"{base}/v1", api_key=key) as client,
+        pytest.raises(openai.RateLimitError) as first,
+    ):
+        client.chat.completions.create(**ask)
+    assert first.value.code == "spend_limit_reached"
+    with (
+        anthropic.Anthropic(base_url=base, api_key=key) as other,
+        pytest.raises(anthropic.RateLimitError),
+    ):
+        other.messages.create(**ask, max_tokens=5)
+    late = 86_400 - time.time() % 86_400 <= 61
+    assert late or gateway.counted["limited_total{spend,key}"] == before + 2
 
 
 def test_a_reload_keeps_what_was_used(gateway: LiveGateway) -> None:
