@@ -12,6 +12,7 @@ from gateway.core.contract.artifact import digest, plain
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import Mode
 from gateway.core.dialect import toolset
+from gateway.core.dialect.routes import Operation
 from gateway.live.eligible import told
 from gateway.live.legs import legs_of, sent_toolset
 from gateway.live.variables import given, missing, unknown
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
+CALLING_NOTHING = frozenset((Operation.COMPACT,))
+"""Operations whose model is given no tools by anybody: a release's tools are not missed there."""
 NAMES_TOLD = 10
 """Tools named in an error."""
 
@@ -41,7 +44,7 @@ def leg_edits(worker: Worker, life: Life, legs: Legs) -> dict[str, bytes | None]
             edits = _prompt(life, legs, template)
         else:
             _verify_prompt(worker, life, legs, template)
-    if legs.tools is not None:
+    if legs.tools is not None and life.route is not None and life.route.operation not in CALLING_NOTHING:
         if legs.tools_leg.mode is Mode.SERVE:
             edits.update(_tools(life, legs))
         elif sent_toolset(life) not in legs.toolset:

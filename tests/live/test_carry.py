@@ -326,3 +326,14 @@ def test_every_dialect_serves_and_verifies(polyglot: LiveGateway, upstream: Prov
         refused = call(f"{name}-exact", members)
         assert refused.status == 409
         assert code in refused.body.decode()
+
+
+def test_a_compaction_needs_no_tools(polyglot: LiveGateway, upstream: Provider) -> None:
+    """The prompt is put in, the tools are not missed, in either mode: nothing is called there."""
+    for mode in (Mode.SERVE, Mode.VERIFY):
+        name = f"compacted-{mode.value}"
+        served(polyglot, name, made("Be kind.", toolset("look"), tools_mode=mode))
+        got = polyglot.request("POST", "/v1/responses/compact", {"model": name, "input": "x", "instructions": "Own."})
+        assert got.status == 200, got.body
+        assert upstream.requests[-1].json["instructions"] == "Be kind."
+        assert "tools" not in upstream.requests[-1].json
