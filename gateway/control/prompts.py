@@ -33,6 +33,9 @@ APP = b"{{app}}"
 """In a served prompt: what the application sent goes in here, so it is not replaced."""
 GOVERNED_KEPT = 2000
 RETRIES = 3
+QUIET_LOOKS = 10
+PAUSE_LOOKS = 5
+"""After so many looks that brought no new template, only every fifth looks: what is kept is written less often."""
 Governed = tuple[bool, bool]
 """Whether a release answers itself for the prompt and for the tools that go out under it."""
 
@@ -64,14 +67,21 @@ class Learner:
 
     def __init__(self) -> None:
         self._governed: dict[str, Governed] = {}
+        self._quiet = 0
+        self._begun = False
 
     async def look(self, desk: Desk) -> Learnt:
         """Learn from what came since the last look. Raises Fault when the store cannot be used."""
         store = desk.store
+        self._quiet += 1
+        if self._quiet > QUIET_LOOKS and self._quiet % PAUSE_LOOKS:
+            return Learnt()
+        before = {} if self._begun else await _standing(desk)
+        self._begun = True
         seen = await templates.sightings(store)  # before the texts: a text is there before it is counted
         texts = await templates.texts(store)
         if not seen and not texts:
-            return Learnt()
+            return Learnt(standing=before)
         states = await aliases.every(store)
         batches: dict[str, Batch] = {}
         for alias in dict.fromkeys([entry.alias for _, entry in seen] + [text.alias for text in texts]):
@@ -89,10 +99,12 @@ class Learner:
             batch.governed = governed
             result = await _merge(desk, batch)
             if result is None:
-                return _summed(results)  # somebody else learns: what is left is theirs, and nothing is trimmed
+                return _summed(results, before)  # somebody else learns: what is left is theirs, and nothing is trimmed
             results.append(result)
+            if result.stirred:
+                self._quiet = 0
         await templates.trim(store, seen[-1][0] if seen else "", texts[-1].id if texts else "")
-        return _summed(results)
+        return _summed(results, before)
 
     async def _govern(self, desk: Desk, wanted: Iterable[str]) -> dict[str, Governed]:
         if len(self._governed) > GOVERNED_KEPT:
@@ -117,6 +129,19 @@ class Result:
     standing: Mapping[str, int]
     marked: Sequence[str]
     news: Sequence[HistoryEntry]
+    stirred: bool
+    """Whether a template came, went or was settled."""
+
+
+async def _standing(desk: Desk) -> dict[tuple[str, str], int]:
+    """What stands since before this process was there, so that an alarm outlives a restart."""
+    found: dict[tuple[str, str], int] = {}
+    for alias in await aliases.names(desk.store):
+        kept = await templates.load(desk.store, alias)
+        for at, leg in enumerate(LEGS):
+            if kept.version:
+                found[alias, leg] = len(declare.undeclared(_model(kept, at)))
+    return found
 
 
 async def _inserts(desk: Desk, leg: Leg) -> bool:
@@ -139,6 +164,7 @@ async def _merge(desk: Desk, batch: Batch) -> Result | None:
 def merged(kept: Kept, batch: Batch, patience: declare.Patience, now_ms: int) -> Result:
     """What is kept, with everything of the batch that is not in it yet. Pure; a damaged model begins anew."""
     models = {leg: _model(kept, at) for at, leg in enumerate(LEGS)}
+    known = _settled(models.values())
     text_id, seen_id = kept.text, kept.seen
     for text in batch.texts:
         if templates.after(text.id, text_id):
@@ -172,7 +198,11 @@ def merged(kept: Kept, batch: Batch, patience: declare.Patience, now_ms: int) ->
         news += [_news(batch, leg, model, each, now_ms) for each in fresh[:NEWS]]
     (prompts, young), (tools, young_tools) = (pack(models[leg]) for leg in LEGS)
     after = Kept(kept.version, seen_id, text_id, (prompts, tools), (young, young_tools))
-    return Result(batch.alias, after, requests, standing, marked, news)
+    return Result(batch.alias, after, requests, standing, marked, news, _settled(models.values()) != known)
+
+
+def _settled(models: Iterable[Model]) -> set[tuple[str, bool]]:
+    return {(each.id, each.settled) for model in models for each in model.clusters}
 
 
 def _model(kept: Kept, at: int) -> Model:
@@ -200,10 +230,10 @@ def _news(batch: Batch, leg: str, model: Model, cluster: Cluster, now_ms: int) -
     )
 
 
-def _summed(results: Sequence[Result]) -> Learnt:
+def _summed(results: Sequence[Result], before: Mapping[tuple[str, str], int]) -> Learnt:
     return Learnt(
         {(each.alias, leg): n for each in results for leg, n in each.requests.items() if n},
-        {(each.alias, leg): n for each in results for leg, n in each.standing.items()},
+        {**before, **{(each.alias, leg): n for each in results for leg, n in each.standing.items()}},
         tuple((each.alias, entry.evidence) for each in results for entry in each.news),
     )
 

@@ -101,12 +101,15 @@ class Notices:
         return ()
 
     async def work(self) -> None:
-        """Tell what was seen, and learn what of it is undeclared, until cancelled."""
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            told = self.tell()
-            if told:
-                self.mark(await self._line.undeclared(told))
+        """Tell what was seen, and learn what of it is undeclared, until cancelled; then tell the rest."""
+        try:
+            while True:
+                await asyncio.sleep(TELL_SECONDS)
+                told = self.tell()
+                if told:
+                    self.mark(await self._line.undeclared(told))
+        finally:
+            self.tell()
 
     def tell(self) -> list[str]:
         """Hand over what was seen since the last time; returns the aliases that had traffic."""

@@ -17,9 +17,9 @@ from gateway.store.line import Line
 from gateway.store.resp import pack
 from gateway.store.sinks import LineError
 
-SIGHTINGS_KEPT = 5000
-TEXTS_KEPT = 200
-"""Entries of the two streams; with TEXT_BYTES the second is bounded to 13 MB."""
+SIGHTINGS_KEPT = 10_000
+TEXTS_KEPT = 400
+"""Entries of the two streams; with TEXT_BYTES the second is bounded to 26 MB."""
 TEXT_BYTES = 64 << 10
 """Bytes of a text that are offered; what follows is not looked at."""
 TTL_MS = 3_600_000

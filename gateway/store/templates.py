@@ -17,10 +17,10 @@ from gateway.store.client import Store
 from gateway.store.history import history_values
 from gateway.store.scripts import sha
 
-READ = 1000
+READ = 10_000
 """Sightings of one look."""
-READ_TEXTS = 256
-"""Texts of one look: more than the stream keeps."""
+READ_TEXTS = 400
+"""Texts of one look: as many as the stream keeps."""
 LEARNING_MS = 3_600_000
 """Life of texts that nothing has settled yet."""
 MARKED = 512

@@ -68,6 +68,7 @@ async def test_what_no_release_declares_is_counted_listed_and_told(desk: Desk, p
     ]
     entry = (await aliases.history(desk.store, "grave"))[0]
     assert (entry.action, entry.actor, entry.note) == ("undeclared", "learner", "freezes the rollout")
+    assert (await Learner().look(desk)).standing == found.standing  # after a restart
     marked = await desk.store.do("SMEMBERS", desk.store.keys.undeclared("grave"))
     assert marked == {changed.encode(), other.encode()}
 

@@ -23,6 +23,8 @@ GAP: Unit = (HOLE_MARK + "g",)
 SHORT_TOKENS = 8
 ALIKE = 0.4
 """Share of tokens that two units must have in common to be one unit that changed."""
+SEARCHES = 20_000
+"""Units with holes that are tried for units that stand elsewhere; beyond it they count as changed."""
 
 Place = tuple[int, int]
 """Unit and token of a template; token -1 is the place before the unit."""
@@ -148,16 +150,36 @@ def _split(before: Sequence[Any], old: tuple[int, int], new: tuple[int, int]) ->
 
 
 def _named(template: Sequence[Unit], text: Sequence[Unit]) -> Sequence[Unit]:
-    """The text, its units that a unit with holes says replaced by that unit."""
+    """The text, its units that a unit with holes says replaced by that unit: in place first, then wherever they went."""
     literals = set(template)
-    patterns = [unit for unit in literals if holed(unit)]
-    if not patterns:
+    if not any(holed(unit) for unit in literals):
         return text
-    patterns.sort()
-    return [
-        unit if unit in literals else next((pattern for pattern in patterns if takes(pattern, unit)), unit)
-        for unit in text
-    ]
+    named = list(text)
+    low = min(len(template), len(text))
+    head = 0
+    while head < low and _says(template[head], text[head]):
+        named[head] = template[head]
+        head += 1
+    tail = 0
+    while tail < low - head and _says(template[-1 - tail], text[-1 - tail]):
+        named[-1 - tail] = template[-1 - tail]
+        tail += 1
+    patterns = [unit for unit in dict.fromkeys(template[head : len(template) - tail]) if holed(unit)]
+    left, near = SEARCHES, 0
+    for at in range(head, len(text) - tail) if patterns else ():
+        if named[at] in literals:
+            continue
+        for step in range(min(len(patterns), left)):
+            left -= 1
+            place = (near + step) % len(patterns)  # lines keep their order: the next pattern is the likely one
+            if takes(patterns[place], text[at]):
+                named[at], near = patterns[place], place + 1
+                break
+    return named
+
+
+def _says(pattern: Unit, unit: Unit) -> bool:
+    return pattern == unit or (holed(pattern) and takes(pattern, unit))
 
 
 def _changed(

@@ -32,8 +32,11 @@ SHARED_TOKENS = 16
 TRIED = 4
 """Templates that a text is laid along."""
 SETTLED_KEPT = 64
+SETTLED_TOKENS = 200_000
 LEARNING_KEPT = 48
-DIGESTS_KEPT = 2000
+LEARNING_TOKENS = 40_000
+"""Templates, and texts that nothing has settled yet, with the tokens of all their different lines: what a model may weigh."""
+DIGESTS_KEPT = 600
 LEARNING_MS = 3_600_000
 """How long a text that nothing settles is kept."""
 ROUNDS = 4
@@ -71,12 +74,13 @@ def prune(model: Model, now_ms: int) -> None:
     """Keep the bounds: least used templates go, texts that nothing settled go after LEARNING_MS."""
     settled = [each for each in model.clusters if each.settled]
     learning = [each for each in model.clusters if not each.settled and each.last_ms > now_ms - LEARNING_MS]
-    if len(settled) > SETTLED_KEPT:
-        settled.sort(key=lambda each: (each.recent(now_ms), each.last_ms), reverse=True)
-        model.folded += sum(each.n for each in settled[SETTLED_KEPT:])
-        del settled[SETTLED_KEPT:]
-    learning.sort(key=lambda each: each.last_ms)
-    kept = {each.id for each in (*settled, *learning[-LEARNING_KEPT:])}
+    settled.sort(key=lambda each: (each.recent(now_ms), each.last_ms), reverse=True)
+    learning.sort(key=lambda each: each.last_ms, reverse=True)
+    held: set[Unit] = set()
+    lasting = _within(settled, SETTLED_KEPT, SETTLED_TOKENS, held)
+    model.folded += sum(each.n for each in settled[lasting:])
+    passing = _within(learning, LEARNING_KEPT, LEARNING_TOKENS, held)
+    kept = {each.id for each in (*settled[:lasting], *learning[:passing])}
     if len(kept) == len(model.clusters):
         return
     model.clusters = [each for each in model.clusters if each.id in kept]
@@ -84,6 +88,18 @@ def prune(model: Model, now_ms: int) -> None:
     for each in model.clusters:
         if each.parent and each.parent not in kept:
             each.parent, each.changes = "", ()
+
+
+def _within(ranked: list[Cluster], most: int, tokens: int, held: set[Unit]) -> int:
+    """How many of the first clusters fit the bounds, one at least; their lines join `held`, which weigh nothing again."""
+    weight = 0
+    for at, cluster in enumerate(ranked[:most]):
+        fresh = set(cluster.units).difference(held)
+        weight += sum(map(len, fresh))
+        if weight > tokens and at:
+            return at
+        held |= fresh
+    return min(len(ranked), most)
 
 
 def _place(model: Model, kind: str, units: tuple[Unit, ...], at_ms: int) -> Cluster:
