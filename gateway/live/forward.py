@@ -29,11 +29,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         retryable=isinstance(body, bytes),
         generation=route.generates,
         client_retry=int(retries) if retries.isdigit() else 0,
-        dialect=route.dialect,
-        unit=life.unit,
-        spell=life.spell,
-        at=life.keeper,
-        stays=bool(life.spell is not None and life.envelope is not None and life.envelope.state_id),
+        spread=life.spread,
     )
     life.forwarded = worker.clock()
     life.answer = await worker.upstreams.call(ask)

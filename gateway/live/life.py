@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gateway.core.dialect.base import Decoder, Dialect, Envelope
     from gateway.core.dialect.routes import Route
     from gateway.live.legs import Legs
-    from gateway.live.spread import Spelled
     from gateway.live.view import Caller, View
     from gateway.store.bind import Bound
     from gateway.upstream.call import Answer
+    from gateway.upstream.choice import Spread
     from gateway.upstream.faults import UpstreamFault
     from gateway.wire.exchange import Incoming
 
@@ -67,9 +67,8 @@ class Life:
     # rewrite
     path: str = ""
     """At the provider; empty until known, then the route's own serves."""
-    unit: str = ""
-    spell: Spelled | None = None
-    """Both only where the provider has several endpoints."""
+    spread: Spread | None = None
+    """Set only where the provider has several endpoints."""
     # forward
     answer: Answer | None = None
     failed: UpstreamFault | None = None

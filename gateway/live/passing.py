@@ -16,6 +16,7 @@ from gateway.live.identify import find_run, is_json, name_alias, read_body
 from gateway.live.relay import created, relay
 from gateway.live.rewrite import rewrite
 from gateway.live.unmanaged import provider_of
+from gateway.upstream.choice import Spread
 
 if TYPE_CHECKING:
     from gateway.live.life import Life
@@ -166,4 +167,5 @@ async def _keeper(worker: Worker, life: Life, state_id: str) -> str:
     if owner is None or provider not in view.provider_names or route.provider not in ("", provider):
         return ""
     life.keeper = owner.provider
+    life.spread = Spread(at=owner.provider)
     return provider

@@ -12,6 +12,7 @@ from gateway.core.binding.decide import split_unit
 from gateway.core.contract.run import Source
 from gateway.core.dialect.gemini.model import in_path
 from gateway.core.dialect.splice import splice
+from gateway.upstream.choice import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 
 def spread(life: Life, target: Target, edits: Mapping[str, bytes | None]) -> None:
-    """Set `unit` and `spell`. `edits` are those that made `body` for the target's own name of the model."""
-    life.unit = unit(life)
-    life.spell = Spelled(life, target.model, edits)
+    """Set `spread`. `edits` are those that made `body` for the target's own name of the model."""
+    assert life.route is not None and life.envelope is not None
+    life.spread = Spread(
+        dialect=life.route.dialect,
+        unit=unit(life),
+        spell=Spelled(life, target.model, edits),
+        at=life.keeper,
+        stays=bool(life.envelope.state_id),
+    )
 
 
 def unit(life: Life) -> str:

@@ -18,7 +18,7 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.settings.endpoints import resolved
 from gateway.telemetry.counters import Reading, Registry
 from gateway.upstream.answer import SHORT, Answer, quota_spent, retry_after
-from gateway.upstream.choice import LONGEST_REST, ordered, rest, resting
+from gateway.upstream.choice import ALONE, LONGEST_REST, Spread, ordered, rest, resting
 from gateway.upstream.faults import UpstreamFault, broken_open, failed, redirected
 from gateway.upstream.providers import Endpoint, Provider, endpoint, place
 from gateway.wire.client import Origin, Pool
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gateway.wire.client import BodyStream, Outgoing
     from gateway.wire.deadlines import Sweeper
 
-__all__ = ["Answer", "Ask", "Upstreams"]
+__all__ = ["Answer", "Ask", "Spread", "Upstreams"]
 
 REFUSALS = frozenset((429, 503, 529))
 """Statuses with which a provider refuses before working on a request."""
@@ -60,16 +60,8 @@ class Ask:
     retryable: bool
     generation: bool
     client_retry: int = 0
-    dialect: str = ""
-    """Only endpoints that speak it are called; empty where the gateway does not know the route."""
-    unit: str = ""
-    """What keeps its endpoint: the run."""
-    spell: Callable[[str], tuple[str, bytes]] | None = None
-    """Path and body for an endpoint's own name of the model, where endpoints may differ in it; else `path` and `body`."""
-    at: str = ""
-    """The endpoint that keeps the provider state which it brings, by name."""
-    stays: bool = False
-    """It brings provider state of which only that is known: the run's own endpoint has it or nobody."""
+    spread: Spread | None = None
+    """What a provider with several endpoints needs to know."""
 
 
 Order = tuple[Endpoint, ...]
@@ -122,7 +114,7 @@ class Upstreams:
         return self.provider(provider).eligible(model, dialect)[0].model(model)
 
     def spreads(self, provider: str) -> bool:
-        """Whether a provider has several endpoints, so that its Asks need `unit` and `spell`."""
+        """Whether a provider has several endpoints, so that its Asks need a Spread."""
         return len(self.provider(provider).endpoints) > 1
 
     def renew(self, settings: Settings) -> None:
@@ -174,7 +166,7 @@ class Upstreams:
         now = self._clock()
         provider.budget.count(now)
         order = provider.only or self._order(provider, ask, now)
-        turn = self._free(order, 0, ask.model)
+        turn = self._free(order, 0, ask.model) if order[0].breakers else 0
         if turn < 0:
             raise self._held_back(provider, order, ask.model)
         log = _words(order[:turn], "passed") if turn else ()
@@ -213,13 +205,14 @@ class Upstreams:
 
     def _order(self, provider: Provider, ask: Ask, now: float) -> Order:
         """The endpoints that may serve a request: the run's own first, those that asked for a rest last."""
-        found = provider.eligible(ask.model, ask.dialect)
-        if ask.at and (keeps := [at for at in provider.endpoints if at.name == ask.at]):
+        spread = ask.spread or ALONE
+        found = provider.eligible(ask.model, spread.dialect)
+        if spread.at and (keeps := [at for at in provider.endpoints if at.name == spread.at]):
             return (keeps[0],)
         if len(found) == 1:
             return found
-        found = ordered(found, ask.unit, 0 if ask.stays else ask.client_retry)
-        if ask.stays:
+        found = ordered(found, spread.unit, 0 if spread.stays else ask.client_retry)
+        if spread.stays:
             return found[:1]
         tired = [at for at in found if at.rests and resting(at, ask.model, now)]
         if tired and len(tired) < len(found):
@@ -249,7 +242,9 @@ class Upstreams:
         """One attempt, which the breaker has let through and now watches."""
         breaker = at.breakers.get(ask.model) if at.breakers else None
         try:
-            path, body = (ask.path, ask.body) if ask.spell is None else ask.spell(at.model(ask.model))
+            path, body = ask.path, ask.body
+            if ask.spread is not None and ask.spread.spell is not None:
+                path, body = ask.spread.spell(at.model(ask.model))
             line = (ask.method, path, ask.query, ask.model)
             head = at.heads.head(line, ask.headers, body, ask.credential, generation=ask.generation)
             out = await at.pool.call(head, body, at.of.limits, ask.method)

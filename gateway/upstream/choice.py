@@ -6,7 +6,8 @@ at one endpoint; and when an endpoint joins or leaves, only the runs that it get
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from math import inf, log
 from typing import TYPE_CHECKING
@@ -20,6 +21,26 @@ SHORTEST_REST = 1.0
 RESTS = 1000
 """Models of an endpoint whose rest is remembered."""
 _SPAN = float(1 << 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What the choice among several endpoints needs to know of a request; with one endpoint nobody makes one."""
+
+    dialect: str = ""
+    """Only endpoints that speak it are called; empty where the gateway does not know the route."""
+    unit: str = ""
+    """What keeps its endpoint: the run."""
+    spell: Callable[[str], tuple[str, bytes]] | None = None
+    """Path and body for an endpoint's own name of the model."""
+    at: str = ""
+    """The endpoint that keeps the provider state which the request brings, by name."""
+    stays: bool = False
+    """It brings provider state of which only that is known: the run's own endpoint has it or nobody."""
+
+
+ALONE = Spread()
+"""Of a request that nobody spreads."""
 
 
 def ordered(endpoints: Sequence[Endpoint], unit: str, turn: int) -> tuple[Endpoint, ...]:

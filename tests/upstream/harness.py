@@ -13,7 +13,7 @@ from gateway.core.dialect.registry import DIALECTS
 from gateway.settings.model import ProviderSettings, RetrySettings, Settings, TimeoutSettings
 from gateway.telemetry.counters import Registry, flat
 from gateway.upstream.answer import Answer, Settled, settle
-from gateway.upstream.call import Ask, Upstreams
+from gateway.upstream.call import Ask, Spread, Upstreams
 from gateway.upstream.faults import UpstreamFault
 from gateway.wire.deadlines import Sweeper
 from gateway.wire.flow import run
@@ -45,7 +45,8 @@ def ask(**members: Any) -> Ask:
         "generation": True,
         "client_retry": 0,
     }
-    return Ask(**{**usual, **members})
+    spread = {name: members.pop(name) for name in ("dialect", "unit", "spell", "at", "stays") if name in members}
+    return Ask(**{**usual, **members, "spread": Spread(**spread)})
 
 
 class Rig:
