@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 HEADER = b"x-trivet-tools"
 DIGEST_LENGTH = 64
-LISTS_KEPT = 1000
-"""Values of the header that are kept read."""
+LISTS_KEPT, LIST_BYTES = 1000, 1024
+"""Values of the header that are kept read, and how long one may be to be kept."""
 
 
 def listed(worker: Worker, life: Life) -> frozenset[str] | None:
@@ -51,10 +51,11 @@ def listed(worker: Worker, life: Life) -> frozenset[str] | None:
                 "x-trivet-tools lists labels such as support-tools@v3, or digests of 64 hex digits, with commas between them.",
                 param="x-trivet-tools",
             )
-    if len(life.view.lists) >= LISTS_KEPT:
-        life.view.lists.clear()
     digests = frozenset(found - {""})
-    life.view.lists[value] = (labels, digests)
+    if len(value) <= LIST_BYTES:
+        if len(life.view.lists) >= LISTS_KEPT:
+            life.view.lists.clear()
+        life.view.lists[value] = (labels, digests)
     return digests
 
 
