@@ -16,6 +16,22 @@ from tests.provider import Provider, answer, completion
 
 MODEL = "gpt-4o-2024-08-06"
 REFUSED = answer({"error": {"message": "no", "type": "t", "param": None, "code": "rate_limit_exceeded"}}, 429)
+CLAUDE, GEMINI = "claude-sonnet-4-5-20250929", "gemini-2.5-flash-001"
+SAID = {
+    "/v1/messages": {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": CLAUDE,
+        "content": [{"type": "text", "text": "Hi."}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    },
+    "/v1beta/models/a:generateContent": {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Hi."}]}, "finishReason": "STOP"}],
+        "modelVersion": GEMINI,
+    },
+}
 BOUND = {"x-trivet-run": "r"}
 
 
@@ -45,7 +61,14 @@ def gateway(redis_server, hosts: tuple[Provider, Provider], tmp_path: Path) -> I
 
     apart = {"url": two.url, "api_key": "sk-two", "dialects": ["anthropic"]}
     mixed = {**named(1), "endpoints": [{"url": one.url, "dialects": ["openai"]}, apart]}
-    with LiveGateway(redis_server.url, tmp_path, {"openai": named(0), "split": named(1), "mixed": mixed}) as running:
+
+    def compatible(vendor: str, model: str) -> dict[str, Any]:
+        listed = [{"url": one.url}, {"url": two.url, "weight": 0, "models": {model: "their-name"}}]
+        return {"base_url": one.url, "api_key": "sk-one", "allow_private": True, "vendor": vendor, "endpoints": listed}
+
+    others = {"claude": compatible("anthropic", CLAUDE), "google": compatible("google", GEMINI)}
+    providers = {"openai": named(0), "split": named(1), "mixed": mixed, **others}
+    with LiveGateway(redis_server.url, tmp_path, providers) as running:
         yield running
 
 
@@ -150,3 +173,39 @@ def test_state_is_asked_for_where_it_was_made(gateway: LiveGateway, hosts: tuple
     read = gateway.request("GET", "/openai/v1/responses/resp_1")
     assert (read.status, read.headers["x-trivet-endpoint"]) == (200, "openai#1")
     assert len(one.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "snapshot", "targets", "models"),
+    [
+        ("/v1/messages", f"claude/{CLAUDE}", ["/v1/messages"] * 2, [CLAUDE, "their-name"]),
+        (
+            "/v1beta/models/a:generateContent",
+            f"google/{GEMINI}",
+            [f"/v1beta/models/{GEMINI}:generateContent", "/v1beta/models/their-name:generateContent"],
+            [None, None],
+        ),
+    ],
+)
+def test_a_compatible_host_is_called_by_its_own_name_of_the_model(
+    gateway: LiveGateway,
+    hosts: tuple[Provider, Provider],
+    path: str,
+    snapshot: str,
+    targets: list[str],
+    models: list[str],
+) -> None:
+    """In the body or in the path, wherever the dialect has it, and in no dialect that the host does not speak."""
+    one, two = hosts
+    gateway.alias("a", release(snapshot))
+    one.then(REFUSED)
+    two.default = answer(SAID[path])
+    body = {"model": "a", "max_tokens": 5, "messages": [], "contents": [{"parts": [{"text": "Hello?"}]}]}
+    if "models" in path:
+        body = {"contents": body["contents"]}
+    got = gateway.request("POST", path, body, BOUND)
+    assert (got.status, got.headers["x-trivet-endpoint"].partition("#")[2], got.json) == (200, "1", SAID[path])
+    seen = [one.requests[0], two.requests[0]]
+    assert [each.target for each in seen] == targets
+    assert [each.json.get("model") for each in seen] == models
+    assert gateway.chat("a").json["error"]["code"] == "wrong_dialect"
