@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.control.declared import Declarations, Declared, named, text_units
 from gateway.control.desk import Desk, checked_reason
 from gateway.core.contract.alias import Stakes
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Sightings
 from gateway.core.contract.records import Accepted, HistoryEntry, TemplateList, TemplateRow
-from gateway.core.contract.release import Leg, Mode
 from gateway.core.templates import declare, learn
 from gateway.core.templates.model import Cluster, Model, pack, shown, unpack
-from gateway.core.templates.text import readable, readable_tools, units
-from gateway.store import aliases, releases, templates
+from gateway.store import aliases, templates
 from gateway.store.templates import Kept, Text
 
 LEGS = ("prompt", "tools")
@@ -29,15 +28,12 @@ AUTHOR = "learner"
 """Actor of what the learner writes into a history."""
 NEWS = 8
 """Entries that one look writes into the history of an alias; the list tells all."""
-APP = b"{{app}}"
-"""In a served prompt: what the application sent goes in here, so it is not replaced."""
-GOVERNED_KEPT = 2000
+MATCHED = 16
+"""Undeclared templates that one look holds against the artifacts of releases."""
 RETRIES = 3
 QUIET_LOOKS = 10
 PAUSE_LOOKS = 5
 """After so many looks that brought no new template, only every fifth looks: what is kept is written less often."""
-Governed = tuple[bool, bool]
-"""Whether a release answers itself for the prompt and for the tools that go out under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +48,21 @@ class Learnt:
 
 @dataclass(slots=True)
 class Batch:
-    """What came for one alias since the last look, and who governs what."""
+    """What came for one alias since the last look, and what releases declare."""
 
     alias: str
     version: int
     stakes: Stakes
     sightings: list[tuple[str, Sightings]] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
-    governed: Mapping[str, Governed] = field(default_factory=dict)
+    declared: Mapping[str, Declared] = field(default_factory=dict)
 
 
 class Learner:
     """One per background process."""
 
     def __init__(self) -> None:
-        self._governed: dict[str, Governed] = {}
+        self._declarations = Declarations()
         self._quiet = 0
         self._begun = False
 
@@ -93,10 +89,10 @@ class Learner:
         for text in texts:
             if text.alias in batches and text.kind in LEGS:
                 batches[text.alias].texts.append(text)
-        governed = await self._govern(desk, {row.release for _, entry in seen for row in entry.seen})
         results: list[Result] = []
         for batch in batches.values():
-            batch.governed = governed
+            wanted = {row.release for _, entry in batch.sightings for row in entry.seen}
+            batch.declared = await self._declarations.of(desk, wanted | named(states[batch.alias]))
             result = await _merge(desk, batch)
             if result is None:
                 return _summed(results, before)  # somebody else learns: what is left is theirs, and nothing is trimmed
@@ -105,18 +101,6 @@ class Learner:
                 self._quiet = 0
         await templates.trim(store, seen[-1][0] if seen else "", texts[-1].id if texts else "")
         return _summed(results, before)
-
-    async def _govern(self, desk: Desk, wanted: Iterable[str]) -> dict[str, Governed]:
-        if len(self._governed) > GOVERNED_KEPT:
-            self._governed.clear()
-        fresh = [release for release in wanted if release and release not in self._governed]
-        for name, release in (await releases.many(desk.store, fresh)).items():
-            prompt, tools = release.triple.prompt, release.triple.tools
-            self._governed[name] = (
-                prompt.mode is not Mode.AS_SENT and not await _inserts(desk, prompt),
-                tools.mode is not Mode.AS_SENT,
-            )
-        return self._governed
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +128,6 @@ async def _standing(desk: Desk) -> dict[tuple[str, str], int]:
     return found
 
 
-async def _inserts(desk: Desk, leg: Leg) -> bool:
-    """Whether a served prompt lets through what the application sent."""
-    return leg.mode is Mode.SERVE and APP in (await releases.artifact(desk.store, leg.digest) or b"").replace(b" ", b"")
-
-
 async def _merge(desk: Desk, batch: Batch) -> Result | None:
     """Put a batch into what is kept of its alias; None when others were faster every time."""
     wanted = desk.settings.undeclared
@@ -165,30 +144,33 @@ def merged(kept: Kept, batch: Batch, patience: declare.Patience, now_ms: int) ->
     """What is kept, with everything of the batch that is not in it yet. Pure; a damaged model begins anew."""
     models = {leg: _model(kept, at) for at, leg in enumerate(LEGS)}
     known = _settled(models.values())
+    before = {leg: declare.requests(model) for leg, model in models.items()}
     text_id, seen_id = kept.text, kept.seen
     for text in batch.texts:
         if templates.after(text.id, text_id):
             text_id = text.id
-            read = readable if text.kind == "prompt" else readable_tools
             at_ms = int(text.id.partition("-")[0])
-            learn.read(models[text.kind], text.kind, text.digest, units(read(text.text)), at_ms)
-    requests = dict.fromkeys(LEGS, 0)
+            learn.read(models[text.kind], text.kind, text.digest, text_units(text.kind, text.text), at_ms)
     for identifier, entry in batch.sightings:
         if not templates.after(identifier, seen_id):
             continue
         seen_id = identifier
         models["prompt"].unread += entry.unread
         for row in entry.seen:
-            governs = batch.governed.get(row.release, (False, False))
+            declared = batch.declared.get(row.release)
+            governs = declared.governs if declared is not None else (False, False)
             for leg, digest, governed in zip(LEGS, (row.prompt, row.tools), governs, strict=True):
                 if digest:
                     sight = declare.Sight(row.release, digest, row.n, row.runs, entry.at_ms, governed)
-                    requests[leg] += declare.count(models[leg], sight, patience)
+                    declare.count(models[leg], sight, patience)
+    requests: dict[str, int] = {}
     standing: dict[str, int] = {}
     news: list[HistoryEntry] = []
     marked: list[str] = []
-    for leg, model in models.items():
+    for at, (leg, model) in enumerate(models.items()):
         learn.prune(model, now_ms)
+        _match(model, at, batch.declared)
+        requests[leg] = declare.more(model, before[leg])
         found = declare.undeclared(model)
         standing[leg] = len(found)
         marked += declare.marked(model, templates.MARKED // 2)
@@ -199,6 +181,12 @@ def merged(kept: Kept, batch: Batch, patience: declare.Patience, now_ms: int) ->
     (prompts, young), (tools, young_tools) = (pack(models[leg]) for leg in LEGS)
     after = Kept(kept.version, seen_id, text_id, (prompts, tools), (young, young_tools))
     return Result(batch.alias, after, requests, standing, marked, news, _settled(models.values()) != known)
+
+
+def _match(model: Model, at: int, declared: Mapping[str, Declared]) -> None:
+    """Find the release whose artifact an undeclared prompt or toolset is, whatever release it was sent under."""
+    for cluster in declare.undeclared(model)[:MATCHED]:
+        cluster.declared = tuple(name for name, each in declared.items() if each.covers(at, cluster.units))
 
 
 def _settled(models: Iterable[Model]) -> set[tuple[str, bool]]:

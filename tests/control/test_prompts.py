@@ -11,6 +11,7 @@ import pytest
 from gateway.control import prompts
 from gateway.control.desk import Desk
 from gateway.control.prompts import Learner
+from gateway.core.contract.alias import Lane
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.journal import Seen, Sightings
 from gateway.core.contract.release import Mode
@@ -100,6 +101,23 @@ async def test_a_leg_that_is_served_or_verified_declares(desk: Desk, placed: Pla
     states = {row.text: (row.state, row.releases) for row in (await prompts.listed(desk, "agent")).templates}
     assert states["Be brief."] == ("declared", (verified,))
     assert states["An application part of it."] == ("baseline", (inserting,))
+
+
+async def test_a_release_declares_what_runs_of_another_bring(desk: Desk, placed: Place, made: Make) -> None:
+    """An agent that is deployed ahead of its runs sends what a newer release of the alias declares: that is no secret."""
+    state = await placed("agent", {"*": "A"})
+    old, learner = await made("A"), Learner()
+    newer = await with_legs(desk, "B", prompt=(Mode.VERIFY, "Help {{name}} today.\nAsk twice about prices."))
+    lanes = {"tenant:acme": Lane(newer), **state.lanes}
+    await aliases.write(desk.store, state, msgspec.structs.replace(state, lanes=lanes), desk.entry("apply", "test"))
+    for n in (3, 3):
+        await sent(desk, "agent", old, '"Be brief."', n)
+        await learner.look(desk)
+    await sent(desk, "agent", old, '"Help Alice Stone today.\\nAsk twice about prices."', 2)
+    found = await learner.look(desk)
+    assert found.news == () and found.requests == {}
+    rows = {row.state: row for row in (await prompts.listed(desk, "agent")).templates}
+    assert rows["declared"].releases == (newer,) and rows.keys() == {"baseline", "declared"}
 
 
 async def test_every_request_counts_once_whoever_learns(desk: Desk, placed: Place, made: Make) -> None:

@@ -36,28 +36,35 @@ class Sight:
     governed: bool = False
 
 
-def count(model: Model, sight: Sight, patience: Patience) -> int:
-    """Count requests of one text; returns how many of them are found undeclared by it (those before it was settled too)."""
+def count(model: Model, sight: Sight, patience: Patience) -> None:
+    """Count requests of one text, and note what their release says of it."""
     cluster = model.cluster(model.digests.get(sight.digest, ""))
     if cluster is None:
         model.unread += sight.n
-        return 0
-    fresh, before = cluster.n == 0, cluster.n
+        return
+    fresh = cluster.n == 0
     cluster.counted(sight.n, sight.runs, sight.at_ms)
-    became = settle(cluster)
+    settle(cluster)
     if sight.governed:
         if sight.release not in cluster.declared:
             cluster.declared = (*cluster.declared, sight.release)[-RELEASES_KEPT:]
     elif _window(model, sight, patience, fresh=fresh) and not (cluster.baseline or cluster.declared):
         cluster.baseline = sight.release
-    if not cluster.undeclared:
-        return 0
-    return sight.n + before if became else sight.n
 
 
 def undeclared(model: Model) -> list[Cluster]:
     """Templates that no release declares and nobody accepted, those used most first."""
     return sorted((each for each in model.clusters if each.undeclared), key=lambda each: -each.n)
+
+
+def requests(model: Model) -> dict[str, int]:
+    """Undeclared templates to the requests that ever had them."""
+    return {each.id: each.n for each in model.clusters if each.undeclared}
+
+
+def more(model: Model, before: dict[str, int]) -> int:
+    """Requests found undeclared since `before`: those of a template that became so are counted from its first."""
+    return sum(max(0, n - before.get(identifier, 0)) for identifier, n in requests(model).items())
 
 
 def marked(model: Model, limit: int) -> list[str]:
