@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.routes import Operation, RouteKind
+from gateway.live import capture
 from gateway.live.admit import admit
 from gateway.live.bind import bind
 from gateway.live.forward import forward
@@ -101,6 +102,8 @@ async def serve(worker: Worker, life: Life) -> None:
     name_alias(worker, life)
     await find_run(worker, life)
     await bind(worker, life)
+    if life.state is not None and life.state.shadows:
+        capture.begin(worker, life)
     rewrite(worker, life)
     await forward(worker, life, life.body)
     return await relay(worker, life)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp, Ticket
     from gateway.core.dialect.base import Decoder, Dialect, Envelope
     from gateway.core.dialect.routes import Route
+    from gateway.live.capture import Copy
     from gateway.live.legs import Legs
     from gateway.live.view import Caller, View
     from gateway.store.bind import Bound
@@ -75,6 +76,8 @@ class Life:
     forwarded: float = 0.0
     first_byte: float = 0.0
     # relay
+    copy: Copy | None = None
+    """Of the answer, for the shadow."""
     decoder: Decoder | None = None
     observed: Observed | None = None
     sending: bool = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Event, Exposure, Step
 from gateway.core.contract.run import Pin, Source
+from gateway.live.capture import offer
 from gateway.live.costs import cost_of
 from gateway.live.limits import leave
 from gateway.live.overhead import overhead
@@ -37,6 +38,8 @@ def record(worker: Worker, life: Life) -> None:
     if stamp is None or life.bound is None:
         return
     worker.store.step(stamp, entry(life, stamp, ended, worker.notices))
+    if life.copy is not None:
+        offer(worker, life, life.copy, ended)
     _expose(worker, life, stamp)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)

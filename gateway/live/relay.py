@@ -202,6 +202,8 @@ async def _whole(worker: Worker, life: Life, out: Outgoing, first: bytes = b"") 
     life.sending = True
     incoming.start(out.status, response_lines(life, out), len(body))
     incoming.send(body)
+    if life.copy is not None:
+        life.copy.add(body)
     incoming.finish()
     life.outcome = Outcome.OK
     return None
@@ -213,14 +215,15 @@ async def _long(worker: Worker, life: Life, out: Outgoing, held: list[bytes]) ->
     assert decoder is not None
     life.sending = True
     incoming.start(out.status, response_lines(life, out), out.length)
+    send = incoming.send if life.copy is None else life.copy.through(incoming.send)
     try:
         for piece in held:
-            incoming.send(piece)
+            send(piece)
         held.clear()
         await incoming.drained()
         while data := await out.chunk():
             decoder.feed(data)
-            incoming.send(data)
+            send(data)
             await incoming.drained()
     except (UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
         lost(worker, life, error)

@@ -36,7 +36,7 @@ async def events(worker: Worker, life: Life, out: Outgoing) -> None:
     split, observe, send, calls, states = (
         splitter.feed,
         decoder.feed,
-        incoming.send,
+        incoming.send if life.copy is None else life.copy.through(incoming.send),
         observed.tool_calls,
         observed.states,
     )
@@ -111,9 +111,9 @@ def _end_stream(worker: Worker, life: Life, rest: bytes) -> None:
         # The last event may lack its blank line; it counts when it is the terminal one.
         decoder.feed(rest + b"\n\n")
         if observed.terminal:
-            incoming.send(rest)
+            _send(life, rest)
     elif rest and observed.terminal:
-        incoming.send(rest)
+        _send(life, rest)
     if observed.error:
         decoder.finish()
         note_mismatch(worker, life)
@@ -130,6 +130,13 @@ def _end_stream(worker: Worker, life: Life, rest: bytes) -> None:
         life.outcome, life.code = Outcome.INCOMPLETE, "upstream_cut"
         worker.meters.stream_abort("upstream", "no_terminal")
         _end_cut(life, cut_fault("The provider ended the stream before its terminal event."))
+
+
+def _send(life: Life, rest: bytes) -> None:
+    """What stands behind the last blank line."""
+    life.incoming.send(rest)
+    if life.copy is not None:
+        life.copy.add(rest)
 
 
 def _end_whole(worker: Worker, life: Life) -> None:
@@ -162,6 +169,7 @@ async def array(worker: Worker, life: Life, out: Outgoing, first: bytes) -> None
     calls = observed.tool_calls
     life.sending = True
     incoming.start(out.status, response_lines(life, out), out.length)
+    send = incoming.send if life.copy is None else life.copy.through(incoming.send)
     linked = 0
     data = first
     try:
@@ -170,7 +178,7 @@ async def array(worker: Worker, life: Life, out: Outgoing, first: bytes) -> None
             if len(calls) > linked:
                 link(worker, life, calls[linked:])
                 linked = len(calls)
-            incoming.send(data if decoder.withheld < 0 else data[: decoder.withheld])
+            send(data if decoder.withheld < 0 else data[: decoder.withheld])
             if observed.error or decoder.withheld >= 0:
                 break
             await incoming.drained()

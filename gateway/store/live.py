@@ -21,7 +21,7 @@ from gateway.core.contract.journal import Event, Exposure, Plan, Report, Step
 from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.release import Release
 from gateway.core.contract.run import Source, Stamp
-from gateway.settings.model import RunSettings, StoreSettings
+from gateway.settings.model import RunSettings, ShadowSettings, StoreSettings
 from gateway.store.bind import Binder, BindRequest, Bound
 from gateway.store.counters import StoreCounters
 from gateway.store.feed import Feed
@@ -31,6 +31,7 @@ from gateway.store.journal import Bulk, Journal
 from gateway.store.keys import Keys, remembered_digest
 from gateway.store.line import Line, LineOptions
 from gateway.store.links import Linked, Links
+from gateway.store.offers import Offers
 from gateway.store.pointers import PointerTable
 from gateway.store.records import (
     ENTRY,
@@ -84,6 +85,7 @@ class LiveStore:
         worker: str,
         counters: StoreCounters,
         *,
+        shadow: ShadowSettings | None = None,
         wall_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """`worker` names this worker in the store. Raises ValueError when `store.redis` is no address."""
@@ -107,6 +109,8 @@ class LiveStore:
         self._bulk = Bulk(self._bulk_line, counters)
         digest = remembered_digest()
         self._journal = Journal(self._bulk, settings, runs.max_age, digest)
+        self.offers = Offers(settings, shadow or ShadowSettings(), worker, counters)
+        """Takes captured exchanges."""
         self.sightings = SightingLine(self._bulk, self._bulk_line, self.keys)
         """Tells the learner which prompts and toolsets were seen."""
         self._binder = Binder(self._stamps, self._log, self._journal, both, (counters, digest))
@@ -147,6 +151,7 @@ class LiveStore:
         """Flush what is queued and leave. Afterwards nothing may be called."""
         await self._settler.close()
         await self._feed.close()
+        await self.offers.close()
         self._bulk.close()
         await asyncio.sleep(0)
         await self._stamps.close()

@@ -53,10 +53,9 @@ class Offers:
 
     def __init__(self, store: StoreSettings, shadow: ShadowSettings, worker: str, counters: StoreCounters) -> None:
         keys = Keys(store.prefix)
+        self._keys = keys
         self._counters = counters
-        self._limit_bytes = shadow.queue_bytes
-        words = ("EVALSHA", sha(OFFER), "1", keys.shadow_jobs(), str(shadow.queue))
-        self._head = b"".join(argument(word.encode()) for word in words)
+        self.renew(shadow)
         probe = pack("HSET", keys.shadow_state(), "probe", worker)
         options = LineOptions("shadow", lambda: probe, LIMIT_SECONDS, (OFFER,))
         where = store if not store.shadow_redis else replace(store, redis=store.shadow_redis, sentinel=None)
@@ -67,6 +66,12 @@ class Offers:
         self._asked = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def renew(self, shadow: ShadowSettings) -> None:
+        """Take new bounds."""
+        self._limit_bytes = shadow.queue_bytes
+        words = ("EVALSHA", sha(OFFER), "1", self._keys.shadow_jobs(), str(shadow.queue))
+        self._head = b"".join(argument(word.encode()) for word in words)
 
     def room(self, size: int) -> bool:
         """Whether a job of so many bytes would be taken now; where not, it is counted as dropped."""

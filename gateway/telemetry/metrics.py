@@ -168,6 +168,19 @@ _STORE = (
     _counter("trivet_wal_bad_records_total", "Records of the host log that were cut or damaged."),
     _counter("trivet_wal_errors_total", "Writes to the host log that failed."),
     _histogram("trivet_wal_fsync_seconds", "Time of an fsync of the host log.", buckets=_FAST),
+    _counter("trivet_shadow_captured_total", "Exchanges handed over to the shadow's queue."),
+    _counter(
+        "trivet_shadow_dropped_total", "Exchanges chosen for a shadow that its queue never got, by reason.", "reason"
+    ),
+    _gauge("trivet_shadow_queued", "Captured exchanges that the store has not taken yet."),
+    _counter("trivet_shadow_total", "Shadow jobs that came to an end, by what they became.", "outcome"),
+    _counter("trivet_shadow_skips_total", "Shadow jobs that could not become a pair, by reason.", "reason"),
+    _counter("trivet_shadow_deadletter_total", "Shadow jobs that failed every time."),
+    _counter("trivet_shadow_errors_total", "Shadow jobs that failed once and are delivered again."),
+    _counter("trivet_shadow_waits_total", "Times a shadow job had to wait, by reason.", "reason"),
+    _gauge("trivet_shadow_depth", "Jobs in the shadow's queue.", across=Across.MAX),
+    _gauge("trivet_shadow_age_seconds", "Age of the oldest job in the shadow's queue.", across=Across.MAX),
+    _gauge("trivet_shadow_paused", "1 while no shadow call is made to a provider.", "provider", across=Across.MAX),
 )
 
 _HOUSE = (

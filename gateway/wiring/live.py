@@ -149,7 +149,7 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     registry = Registry()
     sweeper = Sweeper()
     store_counters, wire_counters = StoreCounters(), WireCounters()
-    store = LiveStore(settings.store, settings.runs, worker_id(task), store_counters)
+    store = LiveStore(settings.store, settings.runs, worker_id(task), store_counters, shadow=settings.shadow)
     await store.start()
     upstreams = Upstreams(settings, sweeper, registry, wall=time.time)  # noqa: TID251 - wiring reads the clocks
     meters = Meters(registry, log.error)
@@ -209,6 +209,7 @@ def adopt(parts: Parts, fresh: Loaded) -> None:
     """Put a new configuration in force: providers first, then the view in one assignment. Requests at hand keep theirs."""
     settings, old = fresh.config.settings, parts.worker.view
     parts.upstreams.renew(settings)
+    parts.store.offers.renew(settings.shadow)
     try:
         keys = stamp_keys(settings)
     except NoStampKey:

@@ -46,6 +46,12 @@ def store(counters: StoreCounters) -> Callable[[], Iterable[Reading]]:
             yield "pointer_age_seconds", (), counters.pointer_age
         for kind, count in counters.bulk_dropped.items():
             yield "journal_dropped_total", (kind,), count
+        if counters.shadow.connects or counters.shadow_dropped:
+            yield from _line("shadow", counters.shadow)
+            yield "shadow_queued", (), counters.shadow_queued
+            yield "shadow_captured_total", (), counters.shadow_taken
+            for reason, count in counters.shadow_dropped.items():
+                yield "shadow_dropped_total", (reason,), count
 
     return read
 

@@ -101,7 +101,9 @@ class LiveGateway:
     async def _start(self) -> None:
         view = View(self.settings, tables.pinning(), (STAMP_KEY,), "test")
         self.sweeper = Sweeper(0.05)
-        self.store = LiveStore(self.settings.store, self.settings.runs, "test-worker", StoreCounters())
+        self.store = LiveStore(
+            self.settings.store, self.settings.runs, "test-worker", StoreCounters(), shadow=self.settings.shadow
+        )
         await self.store.start()
         self.upstreams = Upstreams(self.settings, self.sweeper, self.registry)
         ids = itertools.count(1)
