@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
-_mark = re.compile(rb'["\[\]{},]').search
+_WHOLE = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_mark = re.compile(_WHOLE + rb'|["\[\]{},]', re.DOTALL).search
+_within = re.compile(_WHOLE + rb'|["\[\]{}]', re.DOTALL).search
+"""A whole string, or a byte that matters: commas only between the elements."""
 _string_end = re.compile(rb'["\\]').search
 _BLANK = b" \t\r\n"
 _START, _QUOTE, _BACKSLASH, _COMMA, _CLOSE = ord("["), ord('"'), ord("\\"), ord(","), ord("]")
@@ -73,12 +76,12 @@ class Elements:
 
     def _next(self, data: bytes, position: int) -> int:
         """Past the next mark outside of a string; -1 when there is none."""
-        mark = _mark(data, position)
+        mark = _within(data, position) if self._depth > 1 else _mark(data, position)
         if mark is None:
             return -1
         char = data[mark.start()]
         if char == _QUOTE:
-            self._string = True
+            self._string = mark.end() - mark.start() == 1
         elif char in _OPENING:
             self._depth += 1
         elif char != _COMMA:

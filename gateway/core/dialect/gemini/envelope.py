@@ -88,10 +88,11 @@ class GenerateEnvelope(GeminiEnvelope):
         """`id` of the function responses, newest first, at most LINKING; without ids there is nothing to link by."""
         start, end = self.members.spans.get("contents", (0, 0))
         body = self.members.body
-        if not any(body.find(mark, start, end) >= 0 for mark in RESULT_MARKS):
+        marks = [mark for mark in RESULT_MARKS if body.rfind(mark, start, end) >= 0]
+        if not marks:
             return ()
         if end - start > SHORT_BYTES:
-            found = self._newest(start, end)
+            found = self._newest(start, end, marks)
             if found is not None:
                 return found
         ids: dict[str, None] = {}
@@ -139,16 +140,16 @@ class GenerateEnvelope(GeminiEnvelope):
         """Replaces that text; other parts keep their bytes. Raises Fault 400 `duplicate_key` when it stands twice."""
         return {"systemInstruction": prompt.replaced(self.system(), text)}
 
-    def _newest(self, start: int, end: int) -> tuple[str, ...] | None:
-        """`results`, read from the last contents only; None when all have to be looked at.
+    def _newest(self, start: int, end: int, marks: list[bytes]) -> tuple[str, ...] | None:
+        """`results`, read from the last contents only, where these marks stand; None when all have to be looked at.
 
         A guess at where a content starts is proven by reading from there to the end: from inside a content brackets would
         close that were not opened, from inside a string the end would stand in one.
         """
         body = self.members.body
-        edge, marks = end, 0
-        while marks < LINKING and (hit := max(body.rfind(mark, start, edge) for mark in RESULT_MARKS)) >= 0:
-            edge, marks = hit, marks + 1
+        edge, count = end, 0
+        while count < LINKING and (hit := max([body.rfind(mark, start, edge) for mark in marks])) >= 0:
+            edge, count = hit, count + 1
         hit = edge
         for _ in range(TRIES):
             edge = body.rfind(b'{"', start, edge + 1)
@@ -163,7 +164,7 @@ class GenerateEnvelope(GeminiEnvelope):
             ids: dict[str, None] = {}
             for content in reversed(contents):
                 _gather(content, ids)
-            if len(ids) < LINKING and any(body.rfind(mark, start, hit) >= 0 for mark in RESULT_MARKS):
+            if len(ids) < LINKING and any(body.rfind(mark, start, hit) >= 0 for mark in marks):
                 return None
             return tuple(ids)[:LINKING]
         return None

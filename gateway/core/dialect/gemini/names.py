@@ -29,7 +29,7 @@ class Fields(Members):
         """Raises Fault 400 `duplicate_key` for a field that stands in both spellings."""
         self.body, self.open, self.close = members.body, members.open, members.close
         self.spans = spans = members.spans
-        if not any("_" in name for name in spans):
+        if "_" not in "".join(spans):
             return
         self.spans = {}
         for name, span in spans.items():
