@@ -106,7 +106,7 @@ def _people(detail: RunDetail) -> None:
             "total#",
             "tokens in/out#",
             "cost#",
-            "attempts#",
+            "calls",
             "prompt",
             "tools",
         ),
@@ -143,6 +143,15 @@ class Spent:
         return cls(tokens, cost)
 
 
+def calls(step: Step) -> str:
+    """How many calls were made, and, where it was not one at the only endpoint, whom they reached."""
+    log = step.attempt_log
+    if not log and "#" not in step.endpoint:
+        return str(step.attempts)
+    served = () if log and log[-1].startswith(f"{step.endpoint}:") else (step.endpoint,)
+    return f"{step.attempts}: {', '.join((*log, *served))}"
+
+
 def _step(step: Step) -> tuple[object, ...]:
     outcome = step.outcome.value if not step.code else f"{step.outcome.value} ({step.code})"
     tokens = show.tokens(step.usage)
@@ -158,7 +167,7 @@ def _step(step: Step) -> tuple[object, ...]:
         show.lasting(step.total_ms),
         tokens,
         show.money(step.cost_micro),
-        step.attempts,
+        calls(step),
         show.short(step.prompt),
         show.short(step.tools),
     )

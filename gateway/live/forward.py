@@ -28,7 +28,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         credential=life.credential,
         retryable=isinstance(body, bytes),
         generation=route.generates,
-        client_retry=int(retries) if retries.isdigit() else 0,
+        client_retry=int(retries[:4]) if retries.isdigit() else 0,
         spread=life.spread,
     )
     life.forwarded = worker.clock()

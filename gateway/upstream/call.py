@@ -216,7 +216,8 @@ class Upstreams:
             return found[:1]
         tired = [at for at in found if at.rests and resting(at, ask.model, now)]
         if tired and len(tired) < len(found):
-            provider.went_on("rest")
+            if found[0] in tired:
+                provider.went_on("rest")
             found = (*(at for at in found if at not in tired), *tired)
         return found
 

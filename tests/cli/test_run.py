@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gateway.cli.run import calls
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.journal import Step
 from tests.cli.conftest import call
 from tests.gateway_process import Gateway
 
@@ -38,3 +43,34 @@ def test_restart_names_the_new_run(gateway: Gateway) -> None:
 def test_unknown_run_is_1(gateway: Gateway) -> None:
     """A run that nobody knows."""
     gateway.cli("run", "show", "nobody", status=1)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "log", "endpoint", "shown"),
+    [
+        (1, (), "openai", "1"),
+        (2, ("429",), "openai", "2: 429, openai"),
+        (2, ("openai:429",), "openai#1", "2: openai:429, openai#1"),
+        (1, (), "openai#1", "1: openai#1"),
+        (2, ("openai:connect", "openai#1:connect"), "openai#1", "2: openai:connect, openai#1:connect"),
+    ],
+)
+def test_calls_say_whom_they_reached(attempts: int, log: tuple[str, ...], endpoint: str, shown: str) -> None:
+    """A failover is seen in the steps of a run: who did not serve it and who did."""
+    entry = Step(
+        "req",
+        1,
+        "a",
+        "rel",
+        "m",
+        "p/m",
+        "m",
+        Outcome.OK,
+        200,
+        0,
+        1.0,
+        attempts=attempts,
+        attempt_log=log,
+        endpoint=endpoint,
+    )
+    assert calls(entry) == shown
