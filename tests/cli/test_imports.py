@@ -7,10 +7,14 @@ import json
 import stat
 from pathlib import Path
 
+import openai
 import pytest
+import yaml
 
 from gateway.cli.app import main
 from gateway.cli.exits import Exit
+from tests.gateway_process import running
+from tests.provider import Provider, answer
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "litellm"
 
@@ -70,3 +74,33 @@ def test_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["import", "litellm", str(file)]) == Exit.USAGE
     assert "trivet:" in capsys.readouterr().err
     assert main(["import", "litellm", str(tmp_path / "none.yaml")]) == Exit.USAGE
+
+
+def test_agents_go_on_with_what_was_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway on the written file serves a client that changed nothing: same name, same key, either host."""
+    model = "gpt-4o-2024-08-06"
+    refused = answer({"error": {"message": "no", "type": "t", "param": None, "code": "rate_limit_exceeded"}}, 429)
+    with Provider(refused) as one, Provider() as two:
+        deployments = [
+            {
+                "model_name": "gpt-4o",
+                "litellm_params": {"model": f"openai/{model}", "api_base": f"{host.url}/v1", **more},
+            }
+            for host, more in ((one, {"api_key": "sk-provider-1"}), (two, {"api_key": "sk-provider-2", "order": 2}))
+        ]
+        file, keys = tmp_path / "config.yaml", tmp_path / "keys.txt"
+        file.write_text(yaml.safe_dump({"model_list": deployments}))
+        keys.write_text(hashlib.sha256(b"sk-of-a-client").hexdigest())
+        assert main(["import", "litellm", str(file), "--keep-keys", str(keys)]) == Exit.OK
+        made = yaml.safe_load(capsys.readouterr().out)
+        secrets = {"OPENAI_API_KEY_1": "sk-provider-1", "OPENAI_API_KEY_2": "sk-provider-2"}
+        with running(**{**made, "listen": "127.0.0.1:0"}, environment=secrets) as gateway:
+            with openai.OpenAI(base_url=f"{gateway.base}/v1", api_key="sk-of-a-client", max_retries=0) as client:
+                raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=[])
+            assert raw.parse().model == model
+            assert raw.headers["x-trivet-attempts"] == "2"
+            other = openai.OpenAI(base_url=f"{gateway.base}/v1", api_key="sk-other", max_retries=0)
+            with other as client, pytest.raises(openai.AuthenticationError):
+                client.chat.completions.create(model="gpt-4o", messages=[])
+        assert one.requests[0].fields["authorization"] == "Bearer sk-provider-1"
+        assert two.requests[0].fields["authorization"] == "Bearer sk-provider-2"
