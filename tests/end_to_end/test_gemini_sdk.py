@@ -32,6 +32,8 @@ LOOK = types.Tool(
         )
     ]
 )
+JSON = {"content-type": "application/json"}
+SCHEMA = {"type": "object", "properties": {"what": {"type": "string"}}}
 CLIENTS: list[genai.Client] = []
 MANUAL = types.AutomaticFunctionCallingConfig(disable=True)
 CALL = {"functionCall": {"id": "gcall-sdk00001", "name": "look", "args": {"a": 1}}}
@@ -60,8 +62,17 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def gateway(provider: Provider) -> Iterator[Gateway]:
+def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for the module, with aliases and keys."""
+    folder = tmp_path_factory.mktemp("legs")
+    (folder / "prompt.md").write_text("Be brief.\n")
+    (folder / "tools.json").write_text(json.dumps([{"name": "find", "parameters": SCHEMA}, {"googleSearch": {}}]))
+    served = {
+        "model": f"gemini/{OLD}",
+        "prompt": {"file": str(folder / "prompt.md"), "mode": "serve"},
+        "tools": {"file": str(folder / "tools.json"), "mode": "serve"},
+        "params": {"set": {"generation_config": {"temperature": 0}}, "drop": ["labels"]},
+    }
     rights = ["pass-through", "provider-state", "pin-release"]
     keys = [
         {"sha256": sha256(KEY.encode()).hexdigest(), "tenant": "sdk", "rights": rights},
@@ -70,6 +81,7 @@ def gateway(provider: Provider) -> Iterator[Gateway]:
     aliases = {
         ALIAS: {"first_release": {"model": f"gemini/{OLD}"}},
         "tuned": {"first_release": {"model": f"gemini/{TUNED}"}, "stakes": "low"},
+        "served": {"first_release": served},
         "elsewhere": {"first_release": {"model": "anthropic/claude-sonnet-4-5-20250929"}},
     }
     retry = {"budget": 0, "minimum": 0, "breaker_failures": 1000}
@@ -211,6 +223,34 @@ def test_counting_and_embedding(client: genai.Client, provider: Provider) -> Non
     assert [each["model"] for each in sent.json["requests"]] == [f"models/{OLD}"]
 
 
+@pytest.mark.parametrize(
+    "names", [("systemInstruction", "generationConfig"), ("system_instruction", "generation_config")]
+)
+def test_a_release_carries_prompt_tools_and_params(
+    gateway: Gateway, client: genai.Client, provider: Provider, names: tuple[str, str]
+) -> None:
+    """Whatever the agent sent in their place, in whichever spelling; its other parts stay, and a count counts the same."""
+    contents = [{"parts": [{"text": "Hello?"}], "role": "user"}]
+    instruction = {"parts": [{"text": "Mine."}, {"text": "Too."}]}
+    sent = {names[0]: instruction, names[1]: {"topK": 1}, "labels": {"a": "b"}, "tools": [{}], "contents": contents}
+    url, fields = f"{gateway.base}/v1beta/models/served:generateContent", {"x-goog-api-key": KEY, **JSON}
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(sent).encode(), fields), timeout=10) as got:
+        assert got.status == 200
+    tools = [{"functionDeclarations": [{"name": "find", "parametersJsonSchema": SCHEMA}]}, {"googleSearch": {}}]
+    wanted = {names[0]: {"parts": [{"text": "Be brief."}, {"text": "Too."}]}, names[1]: {"temperature": 0}}
+    assert provider.requests[-1].json == {**wanted, "tools": tools, "contents": contents}
+    provider.then(answer({"totalTokens": 7}))
+    assert client.models.count_tokens(model="served", contents="Hello?").total_tokens == 7
+    counted = provider.requests[-1].json["generateContentRequest"]
+    assert counted == {
+        "model": f"models/{OLD}",
+        "contents": contents,
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "generationConfig": {"temperature": 0},
+        "tools": tools,
+    }
+
+
 def test_tuned_models_and_unmanaged_ones(client: genai.Client, provider: Provider) -> None:
     """A tuned model goes to its own collection, by its name or by an alias of it."""
     for name, path in (("tuned", TUNED), (TUNED, TUNED), ("models/gemini-x", "models/gemini-x")):
@@ -223,7 +263,9 @@ def test_models(client: genai.Client, provider: Provider) -> None:
     theirs = {"models": [{"name": "models/gemini-x", "version": "1"}]}
     provider.then(answer({**theirs, "nextPageToken": "t"}), answer(theirs), answer(theirs["models"][0]))
     names = [model.name for model in client.models.list()]
-    assert sorted(names) == sorted(["models/gemini-x"] * 2 + [f"models/{a}" for a in (ALIAS, "elsewhere", "tuned")])
+    assert sorted(names) == sorted(
+        ["models/gemini-x"] * 2 + [f"models/{a}" for a in (ALIAS, "elsewhere", "served", "tuned")]
+    )
     calls = len(provider.requests)
     assert client.models.get(model=ALIAS).name == f"models/{ALIAS}"
     assert len(provider.requests) == calls

@@ -54,6 +54,33 @@ def test_the_callers_own_credential_goes_to_the_provider_and_ours_never_does(
     assert ALICE not in str(provider.requests[0].headers)
 
 
+def test_a_key_in_the_query_is_taken_out_of_it(keyed: LiveGateway, provider: Provider) -> None:
+    """It admits as any other would, and no provider sees it, however its name is spelled; two of them are refused."""
+    path, body = "/v1/chat/completions", {"model": "gpt-4o", "messages": []}
+    for query, left in ((f"key={ALICE}&a=%20", "?a=%20"), (f"b&k%65y={ALICE}", "?b"), (f"key={ALICE}", "")):
+        assert keyed.request("POST", f"{path}?{query}", body).status == 200
+        assert provider.requests[-1].target == path + left
+        assert ALICE not in str(provider.requests[-1].headers)
+    assert keyed.request("POST", f"{path}?key={ALICE}&key={BOB}", body).status == 400
+    assert keyed.request("POST", f"{path}?key=wrong", body).status == 401
+
+
+def test_a_query_key_is_a_credential_for_google_and_left_alone_below_others(
+    redis_server, provider: Provider, tmp_path: Path
+) -> None:
+    """It goes on in the header that Google reads, never to another vendor; theirs may have a parameter of that name."""
+    client = {"base_url": provider.url, "api_key": "client", "allow_private": True}
+    providers = {"gemini": client, "openai": client}
+    with LiveGateway(redis_server.url, tmp_path, providers) as gateway:
+        for path in ("/v1beta/files?key=g-own&a=1", "/v1/files?key=g-own&a=1", "/gemini/upload/x?key=g-own&a=1"):
+            gateway.request("GET", path)
+            sent = provider.requests[-1]
+            assert sent.target.endswith("?a=1"), path
+            assert sent.fields["x-goog-api-key"] == "g-own"
+        gateway.request("GET", "/openai/x?key=theirs")
+        assert provider.requests[-1].target == "/x?key=theirs"
+
+
 def test_keys_of_two_tenants_are_ambiguous(keyed: LiveGateway) -> None:
     """Two keys that name two tenants are refused, not ranked."""
     got = keyed.chat("gpt-4o", {"x-api-key": ALICE, "authorization": f"Bearer {BOB}"})
