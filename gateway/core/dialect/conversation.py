@@ -6,6 +6,7 @@ The rule: a guess at where an item starts counts only when it is proven by readi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -44,8 +45,8 @@ class Conversation(Envelope):
     MANY: ClassVar[msgspec.json.Decoder[list[Any]]]
     """Decoder of a list of them."""
 
-    def brings(self, item: Any) -> str:
-        """Id of the tool call whose result an item is; empty for any other item."""
+    def brought(self, items: Iterable[Any]) -> Iterator[str]:
+        """Ids of the tool calls whose results stand among the items, in their order."""
         raise NotImplementedError
 
     def leads(self, item: Any) -> bool:
@@ -64,15 +65,14 @@ class Conversation(Envelope):
             found = self._newest(start, end)
             if found is not None:
                 return found
-        if body.find(self.MARK, start, end) < 0:
+        most = min(body.count(self.MARK, start, end), LINKING)
+        if not most:
             return ()
         ids: dict[str, None] = {}
-        for item in reversed(self._items()):
-            brought = self.brings(self._read(item))
-            if brought:
-                ids[brought] = None
-                if len(ids) == LINKING:
-                    break
+        for each in self.brought(map(self._read, reversed(self._items()))):
+            ids[each] = None
+            if len(ids) == most:
+                break
         return tuple(ids)
 
     def head(self) -> tuple[list[bytes], bytes]:
@@ -84,8 +84,9 @@ class Conversation(Envelope):
             first = b""
             if parts is None:
                 parts = []
+                read, leads = self._read, self.leads
                 for item in self._items():
-                    if not self.leads(self._read(item)):
+                    if not leads(read(item)):
                         first = bytes(item)
                         break
                     parts.append(bytes(item))
@@ -125,7 +126,7 @@ class Conversation(Envelope):
                 return None
             except (msgspec.DecodeError, RecursionError):
                 continue
-            found = dict.fromkeys(brought for item in reversed(items) if (brought := self.brings(item)))
+            found = dict.fromkeys(self.brought(reversed(items)))
             if len(found) < LINKING and body.rfind(mark, start, hit) >= 0:
                 return None
             return tuple(found)[:LINKING]

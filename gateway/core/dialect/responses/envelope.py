@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -45,11 +45,11 @@ class ResponseEnvelope(Conversation):
     ONE = msgspec.json.Decoder(Item)
     MANY = msgspec.json.Decoder(list[Item])
 
-    def brings(self, item: Any) -> str:
+    def brought(self, items: Iterable[Item]) -> Iterator[str]:
         """`call_id` of the outputs of functions, custom tools, shells, computers and whatever else a client runs."""
-        return (item.call_id or "") if item.type.endswith("_output") else ""
+        return (item.call_id for item in items if item.call_id and item.type.endswith("_output"))
 
-    def leads(self, item: Any) -> bool:
+    def leads(self, item: Item) -> bool:
         """A message of the system or the developer."""
         return item.role in SYSTEM_ROLES and item.type == "message"
 
