@@ -40,6 +40,9 @@ STATE_COLLECTIONS = frozenset(
         "fine_tuning",
         "videos",
         "cachedContents",
+        "corpora",
+        "fileSearchStores",
+        "tunedModels",
         "skills",
     }
 )

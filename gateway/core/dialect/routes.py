@@ -100,6 +100,8 @@ _METHODS = {
     "batchEmbedContents": (Operation.EMBEDDINGS, False),
 }
 """Gemini's POST methods of a model: operation, and whether it generates."""
+_UPLOADED = ("v1/", "v1alpha/", "v1beta/")
+"""What follows `/upload/` where Google's clients send their files."""
 _PREVIEWS = ("v1alpha", "v1beta")
 """Versions that are Gemini's alone; below `/v1` only its methods are, for OpenAI's fine-tuned models have colons too."""
 _encoded = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -131,6 +133,8 @@ def find(path: str, providers: Collection[str]) -> Route:
         return _gemini(path) or _messages(path) or _responses(bare, path) or _openai(bare, path) or _default(path)
     if first in providers and (first not in RESERVED or first == "openai") and rest:
         return _pass(first, "/" + rest)
+    if first == "upload" and rest.startswith(_UPLOADED):
+        return Route(RouteKind.DEFAULT, "gemini", path)
     plain = "/v1" + path
     return _gemini("/v1beta" + path, known=True) or _responses(path, plain) or _openai(path, plain) or _unknown(path)
 

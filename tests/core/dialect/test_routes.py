@@ -62,6 +62,7 @@ def test_azure_deployments(rest: str) -> None:
         ("/v1beta/files", "gemini", ()),
         ("/v1alpha/cachedContents/c", "gemini", ()),
         ("/v1beta/tunedModels/t", "gemini", ()),
+        ("/upload/v1beta/files", "gemini", ()),
         ("/v1", "openai", ()),
         ("/v1/", "openai", ()),
         ("/v1/models/", "openai", ()),
