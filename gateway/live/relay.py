@@ -205,7 +205,8 @@ async def _whole(worker: Worker, life: Life, out: Outgoing, first: bytes = b"") 
     if life.copy is not None:
         life.copy.add(body)
     incoming.finish()
-    life.outcome = Outcome.OK
+    # A whole answer of status 200 may still say that it failed.
+    life.outcome = Outcome.PROVIDER_ERROR if observed.error else Outcome.OK
     return None
 
 

@@ -246,3 +246,13 @@ def test_a_failed_response_ends_as_the_provider_ended_it(gateway: LiveGateway, p
     provider.then(stream(made))
     assert ask(gateway, stream=True).body == b"".join(made)
     gateway.wait(lambda: any(name.endswith(",provider_error}") for name in gateway.counted))
+
+
+def test_a_failed_whole_response_counts_as_a_failure(gateway: LiveGateway, provider: Provider) -> None:
+    """Status 200 and the API's own shape, so it passes as it is; what became of it is in its `status`."""
+    gateway.alias("gpt-5", PINNED)
+    body = {"id": "resp_failed002", "object": "response", "status": "failed", "error": {"code": "server_error"}}
+    provider.then(answer(body))
+    got = ask(gateway)
+    assert (got.status, got.json) == (200, body)
+    gateway.wait(lambda: any(name.endswith(",provider_error}") for name in gateway.counted))
