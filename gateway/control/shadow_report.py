@@ -147,6 +147,8 @@ def _measures(lines: Sequence[Line]) -> Iterable[Measure]:
 
 
 def _comparable(line: Line) -> bool:
+    if line.replay_ms and line.secondary is None:
+        return False  # the primary answered at another time
     against = line.secondary or line.primary
     return abs(_cached(against) - _cached(line.candidate)) <= CACHED_APART
 

@@ -83,6 +83,7 @@ def line(job: Job, body: bytes, primary: Call, candidate: Call, secondary: Call 
         dialect=job.dialect,
         operation=job.operation,
         stream=job.stream,
+        replay_ms=job.replay_ms,
         **_noise(secondary, noise),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import anyio
+import msgspec
 
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.job import Job
@@ -160,8 +161,10 @@ class Shift:
         stored = await pairs.get(post.store, job.tenant, job.pair)
         if stored is not None:
             return stored[0]
-        if post.now_ms() - job.at_ms > jobs.LIFE_MS:
+        if post.now_ms() - (job.replay_ms or job.at_ms) > jobs.LIFE_MS:
             raise Skip("stale")
+        if await pairs.erased(post.store, job.tenant, job.run, job.at_ms):
+            raise Skip("erased")
         live, candidate = await self._releases(job)
         harmless = check(
             job.dialect, compare.decoded(delivery.body), same_vendor=post.caller.same_vendor(live, candidate)
@@ -177,7 +180,8 @@ class Shift:
     async def _releases(self, job: Job) -> tuple[Release, Release]:
         post = self._post
         state = await post.catalogue.alias(job.alias)
-        if state is None or all(shadow.candidate != job.candidate for shadow in state.shadows):
+        wanted = state is not None and any(shadow.candidate == job.candidate for shadow in state.shadows)
+        if not wanted and not job.replay_ms:
             raise Skip("stopped")
         live, candidate = await post.catalogue.release(job.primary), await post.catalogue.release(job.candidate)
         if live is None or candidate is None:
@@ -221,7 +225,7 @@ class Shift:
         limits = Caps(settings.slots, round(settings.budget * 1e6), int((settings.timeout + IDLE_SECONDS) * 1000))
         while (found := await caps.admit(post.store, limits, provider, lease, post.now_ms())).why:
             self.tally.waits[found.why] = self.tally.waits.get(found.why, 0) + 1
-            if post.now_ms() - job.at_ms > jobs.LIFE_MS:
+            if post.now_ms() - (job.replay_ms or job.at_ms) > jobs.LIFE_MS:
                 raise Skip("stale")
             await anyio.sleep(min(max(found.until_ms - post.now_ms(), 10), PATIENCE_MS) / 1000)
         spent = 0
@@ -247,7 +251,16 @@ class Shift:
             primary=redact.body(delivery.reply, mode, redactor),
             candidate=bodies[0],
             secondary=bodies[1],
-            about={"alias": job.alias, "dialect": job.dialect, "operation": job.operation, "capture": mode},
+            about=_about(job),
         )
         await pairs.keep(self._post.store, kept, contents, int(settings.ttl * 1000))
         return kept
+
+
+def _about(job: Job) -> dict[str, str]:
+    """What a pair's contents are read by. Only where everything is kept anyway, the job itself is too: its fields may say more
+    than the line does, and only such a pair can be asked or compared again."""
+    about = {"alias": job.alias, "dialect": job.dialect, "operation": job.operation, "capture": job.capture}
+    if job.capture == "full":
+        about["job"] = msgspec.json.encode(job).decode()
+    return about

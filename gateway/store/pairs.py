@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -24,25 +25,59 @@ DONE_MS = 7_200_000
 """How long a mark stays: longer than a job can wait (`jobs.LIFE_MS`)."""
 PAGE = 500
 
-KEEP = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+ERASED = """
+for _, mark in ipairs({ARGV[2], ARGV[3]}) do
+  if tonumber(redis.call('HGET', KEYS[1], mark) or '-1') >= tonumber(ARGV[1]) then erased = true end
+end
+"""
+"""Beginning of both scripts: whether what was said at that time is erased. KEYS: state. ARGV: time ms, marks of tenant and run."""
+
+KEEP = f"""
+local erased = false
+{ERASED}
+if erased or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('HSET', KEYS[2], unpack(ARGV, 5))
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1
 """
-"""Write a pair's contents unless they are there. KEYS: pair. ARGV: ttl ms, fields and values."""
+"""Write a pair's contents unless they are there, or erased. KEYS: state, pair. ARGV: as above, ttl ms, fields and values."""
 
-FINISH = """
-if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1]) == 0 then return 0 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
-redis.call('HINCRBY', KEYS[2], ARGV[4], 1)
-if #ARGV > 5 then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, 6)) end
+FINISH = f"""
+local erased = false
+{ERASED}
+if redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[4]) == 0 then return 0 end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[6])
+redis.call('HINCRBY', KEYS[3], erased and ARGV[8] or ARGV[7], 1)
+if #ARGV > 9 and not erased then redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[9], '*', unpack(ARGV, 10)) end
 return 1
 """
-"""Mark a job as done, count it, and add its line; 0 when it was marked before, and then nothing is changed.
+"""Mark a job as done, count it, and add its line; 0 when it was marked before, and then nothing is changed. Of what is erased
+no line is added, and it counts as such.
 
-KEYS: done, counts, diffs. ARGV: pair id, now ms, forget marks before ms, counter, lines kept, fields and values of the line.
+KEYS: state, done, counts, diffs. ARGV: as above, pair id, now ms, forget marks before ms, counter, counter if erased, lines kept,
+fields and values of the line.
 """
+
+REPLACE = """
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+if ARGV[2] ~= ARGV[3] then
+  redis.call('HINCRBY', KEYS[2], ARGV[2], -1)
+  redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
+end
+redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
+return 1
+"""
+"""Put a line in place of an older one of the same pair; 0 when that is gone, and then nothing is changed.
+
+KEYS: diffs, counts. ARGV: entry id, counter before, counter after, fields and values of the line.
+"""
+
+RENEW = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'line', ARGV[1])
+return 1
+"""
+"""Change the line of a pair that is stored; its ttl stays. KEYS: pair. ARGV: line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +94,7 @@ class Contents:
 
 
 async def keep(store: Store, line: Line, contents: Contents, ttl_ms: int) -> bool:
-    """Store a pair; False when it is stored already, and then the stored one stays."""
+    """Store a pair; False when it is stored already, and then the stored one stays, or when it is erased (`store.erasure`)."""
     values = dict(contents.about)
     flat: list[str | bytes | int] = [ttl_ms, "v", SCHEMA, "line", msgspec.json.encode(line)]
     for name, value in values.items():
@@ -68,28 +103,56 @@ async def keep(store: Store, line: Line, contents: Contents, ttl_ms: int) -> boo
         data: bytes = getattr(contents, name)
         if data:
             flat += (name, zlib.compress(data, 1))
-    return bool(await store.script(KEEP, sha(KEEP), [store.keys.pair(line.tenant, line.pair)], flat))
+    keys = [store.keys.shadow_state(), store.keys.pair(line.tenant, line.pair)]
+    marks = [line.at_ms, mark(line.tenant), mark(line.tenant, line.run)]
+    return bool(await store.script(KEEP, sha(KEEP), keys, [*marks, *flat]))
 
 
 async def finish(store: Store, alias: str, candidate: str, line: Line, now_ms: int) -> bool:
     """The job ends as a pair; False when it had ended before."""
-    word = f"{candidate} pair:{line.pair_class.value}"
-    return await _finished(store, alias, line.pair, word, now_ms, fields(line))
+    marks = [line.at_ms, mark(line.tenant), mark(line.tenant, line.run)]
+    word = _word(candidate, line)
+    return await _finished(store, alias, line.pair, (word, f"{candidate} skip:erased"), now_ms, marks, fields(line))
 
 
 async def skip(store: Store, alias: str, candidate: str, pair: str, reason: str, now_ms: int) -> bool:
     """The job ends without a pair, for a reason of a few words; False when it had ended before."""
-    return await _finished(store, alias, pair, f"{candidate} skip:{reason}", now_ms, ())
+    return await _finished(store, alias, pair, (f"{candidate} skip:{reason}", ""), now_ms, _NO_MARKS, ())
 
 
 async def dead(store: Store, alias: str, candidate: str, pair: str, now_ms: int) -> bool:
     """The job ends as a dead letter; False when it had ended before."""
-    return await _finished(store, alias, pair, f"{candidate} dead", now_ms, ())
+    return await _finished(store, alias, pair, (f"{candidate} dead", ""), now_ms, _NO_MARKS, ())
 
 
 async def ended(store: Store, alias: str, pair: str) -> bool:
     """Whether a job has its result already."""
     return await store.do("ZSCORE", store.keys.shadow_done(alias), pair) is not None
+
+
+def mark(tenant: str, run: str = "") -> str:
+    """Field of the shadow's state that holds up to when (ms) what a tenant, or one of its runs, said is erased."""
+    return f"erased:{quote(tenant, safe='')}" + (f"/{quote(run, safe='')}" if run else "")
+
+
+async def erased(store: Store, tenant: str, run: str, at_ms: int) -> bool:
+    """Whether a request that was made then is erased: nothing of it is to be kept, or sent to anybody."""
+    for name in (mark(tenant), mark(tenant, run)):
+        if int(await store.do("HGET", store.keys.shadow_state(), name) or -1) >= at_ms:
+            return True
+    return False
+
+
+async def replace(store: Store, alias: str, entry: str, before: Line, after: Line) -> bool:
+    """Put a line that was compared again in place of the one under this entry id, here and in its pair, and move its count.
+
+    False when the line is gone from the stream; counts then stay as they are. Doing it twice changes nothing.
+    """
+    pair = store.keys.pair(after.tenant, after.pair)
+    await store.script(RENEW, sha(RENEW), [pair], [msgspec.json.encode(after)])
+    keys = [store.keys.diffs(alias), store.keys.shadow_counts(alias)]
+    words = [_word(each.candidate.release, each) for each in (before, after)]
+    return bool(await store.script(REPLACE, sha(REPLACE), keys, [entry, *words, *fields(after)]))
 
 
 async def get(store: Store, tenant: str, pair: str) -> tuple[Line, Contents] | None:
@@ -104,14 +167,19 @@ async def get(store: Store, tenant: str, pair: str) -> tuple[Line, Contents] | N
 
 async def lines(store: Store, alias: str, *, since_ms: int = 0, limit: int = LINES_KEPT) -> list[Line]:
     """Lines of an alias, newest first. Lines of another schema version are passed over."""
+    return [line for _, line in await entries(store, alias, since_ms=since_ms, limit=limit)]
+
+
+async def entries(store: Store, alias: str, *, since_ms: int = 0, limit: int = LINES_KEPT) -> list[tuple[str, Line]]:
+    """Lines of an alias with their entry ids, newest first: those written since then."""
     key, end = store.keys.diffs(alias), "+"
-    made: list[Line] = []
+    made: list[tuple[str, Line]] = []
     while len(made) < limit:
         page = await store.read("XREVRANGE", key, end, str(since_ms) if since_ms else "-", "COUNT", PAGE)
-        for _, given in page:
+        for identifier, given in page:
             line = _line(given)
             if line is not None:
-                made.append(line)
+                made.append((identifier.decode(), line))
         if len(page) < PAGE:
             break
         end = "(" + page[-1][0].decode()
@@ -153,10 +221,30 @@ def fields(line: Line) -> tuple[str | bytes, ...]:
 _PARTS = ("request", "primary", "candidate", "secondary")
 
 
-async def _finished(store: Store, alias: str, pair: str, word: str, now_ms: int, line: Sequence[str | bytes]) -> bool:
-    keys = [store.keys.shadow_done(alias), store.keys.shadow_counts(alias), store.keys.diffs(alias)]
-    arguments: list[str | bytes | int] = [pair, now_ms, now_ms - DONE_MS, word, LINES_KEPT, *line]
+_NO_MARKS: Sequence[str | int] = (1, "", "")
+
+
+async def _finished(
+    store: Store,
+    alias: str,
+    pair: str,
+    words: tuple[str, str],
+    now_ms: int,
+    marks: Sequence[str | int],
+    line: Sequence[str | bytes],
+) -> bool:
+    keys = [
+        store.keys.shadow_state(),
+        store.keys.shadow_done(alias),
+        store.keys.shadow_counts(alias),
+        store.keys.diffs(alias),
+    ]
+    arguments: list[str | bytes | int] = [*marks, pair, now_ms, now_ms - DONE_MS, *words, LINES_KEPT, *line]
     return bool(await store.script(FINISH, sha(FINISH), keys, arguments))
+
+
+def _word(candidate: str, line: Line) -> str:
+    return f"{candidate} pair:{line.pair_class.value}"
 
 
 def _both(primary: float | None, candidate: float | None) -> bytes:

@@ -83,3 +83,32 @@ async def test_many_lines_come_in_pages_and_strangers_are_passed_over(store: Sto
     found = await pairs.lines(store, "a")
     assert [each.step for each in found] == list(range(pairs.PAGE + 4, -1, -1))
     assert len(await pairs.lines(store, "a", limit=3)) == 3
+
+
+async def test_a_line_compared_again_stands_in_place_of_the_old_one(store: Store) -> None:
+    """One line per pair whatever is compared again; counts and the stored pair follow, and a lost line changes nothing."""
+    before, after = line(), msgspec.structs.replace(line(), pair_class=PairClass.REGRESSION, severity=0.9)
+    await pairs.keep(store, before, pairs.Contents(), 60_000)
+    await pairs.finish(store, "a", "rel_2", before, 5)
+    ((entry, found),) = await pairs.entries(store, "a")
+    assert found == before
+    assert await pairs.replace(store, "a", entry, before, after)
+    assert not await pairs.replace(store, "a", entry, before, after)
+    assert await pairs.lines(store, "a") == [after]
+    assert await pairs.counts(store, "a") == {"rel_2": {"pair:divergent": 0, "pair:regression": 1}}
+    kept = await pairs.get(store, "t/x", before.pair)
+    assert kept is not None and kept[0] == after
+    assert 0 < await store.do("PTTL", store.keys.pair("t/x", before.pair)) <= 60_000
+
+
+@pytest.mark.parametrize("run", ["", "r"])
+async def test_i9_what_is_erased_is_not_written_again(store: Store, run: str) -> None:
+    """I9: contents and line of a request that was made before its tenant or run was erased are refused; later ones are kept."""
+    await store.do("HSET", store.keys.shadow_state(), pairs.mark("t/x", run), 5)
+    assert not await pairs.keep(store, line(5), pairs.Contents(b"x"), 60_000)
+    assert await pairs.finish(store, "a", "rel_2", line(5), 9)
+    assert await pairs.erased(store, "t/x", "r", 5) and not await pairs.erased(store, "t/x", "r", 6)
+    assert await pairs.keep(store, line(6), pairs.Contents(b"x"), 60_000)
+    await pairs.finish(store, "a", "rel_2", line(6), 10)
+    assert [each.step for each in await pairs.lines(store, "a")] == [6]
+    assert await pairs.counts(store, "a") == {"rel_2": {"skip:erased": 1, "pair:divergent": 1}}

@@ -48,3 +48,5 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     total_ms: float = 0.0
     observed: Observed | None = None
     endpoint: str = ""
+    replay_ms: int = 0
+    """When it was made from a stored pair, to run a candidate over the past; 0 for what is live."""

@@ -151,3 +151,6 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     dialect: str = ""
     operation: str = ""
     stream: bool = False
+    replay_ms: int = 0
+    """When the request was taken from a stored pair to be asked again; 0 for what was live. Its times tell only against the
+    secondary's."""
