@@ -12,17 +12,18 @@ from gateway.core.contract.alias import Arm, Stakes
 from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Pin, Source, Stamp
+from gateway.core.dialect.legs import UNREAD
+from gateway.core.dialect.variables import HEADER as VARIABLES_HEADER
+from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.rollout.rigor import Refused, may_serve_floating
 from gateway.live.admit import require
 from gateway.live.carry import check_variables
 from gateway.live.eligible import HEADER as TOOLS_HEADER
 from gateway.live.eligible import barred, refuse_unlisted
 from gateway.live.identify import RELEASE_PREFIX
-from gateway.live.legs import UNREAD, legs_of
+from gateway.live.legs import legs_of
 from gateway.live.limits import hold, priced
 from gateway.live.unmanaged import bare_model, decide
-from gateway.live.variables import HEADER as VARIABLES_HEADER
-from gateway.live.variables import OWN_MEMBER
 from gateway.store.bind import BindRequest
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from gateway.core.binding.decide import can_run
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import Mode
+from gateway.core.dialect import carry
 from gateway.live.legs import legs_of, sent_toolset
 from gateway.live.variables import given
 
 if TYPE_CHECKING:
     from gateway.core.contract.release import Release
-    from gateway.live.legs import Legs
+    from gateway.core.dialect.legs import Legs
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
@@ -108,5 +109,4 @@ def refuse_unlisted(worker: Worker, life: Life, legs: Legs | None) -> None:
 
 def told(worker: Worker, digest: str) -> str:
     """A digest for people: its labels where it has some, and its beginning."""
-    names = worker.store.pointers.labels_of(digest)
-    return f"{', '.join(names)} ({digest[:12]}…)" if names else f"{digest[:12]}…"
+    return carry.told(digest, worker.store.pointers.labels_of)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from gateway.core.contract.release import Release
     from gateway.core.contract.run import Stamp, Ticket
     from gateway.core.dialect.base import Decoder, Dialect, Envelope
+    from gateway.core.dialect.legs import Legs
     from gateway.core.dialect.routes import Route
     from gateway.live.capture import Copy
-    from gateway.live.legs import Legs
     from gateway.live.view import Caller, View
     from gateway.store.bind import Bound
     from gateway.upstream.call import Answer

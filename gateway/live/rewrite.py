@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.release import Params, Snapshot
+from gateway.core.contract.release import Snapshot
+from gateway.core.dialect import carry
+from gateway.core.dialect.carry import AS_SENT, NO_PARAMS, placed
 from gateway.core.dialect.splice import splice
 from gateway.live.carry import leg_edits
-from gateway.live.spread import placed, spread
-from gateway.live.variables import OWN_MEMBER
+from gateway.live.spread import spread
 from gateway.live.view import Target
 
 if TYPE_CHECKING:
     from gateway.core.dialect.base import Dialect
-    from gateway.core.dialect.splice import Members
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
-NO_PARAMS = Params()
 TARGETS_KEPT = 1000
 ROUTE_OF_DIALECT = {
     "openai": "/v1/chat/completions",
@@ -42,21 +39,16 @@ def rewrite(worker: Worker, life: Life) -> None:
             life.view.targets.clear()
         life.view.targets[which] = target
     life.provider, life.path = target.provider, target.path
-    members, release = envelope.members, life.release
-    edits = target.edit if envelope.model != target.model else {}
-    legs = life.legs
-    if legs is not None or (release is not None and release.triple.params != NO_PARAMS) or OWN_MEMBER in members:
-        edits = dict(edits)
-        if legs is not None:
-            edits.update(leg_edits(worker, life, legs))
-        if release is not None:
-            edits = {**params_edits(release.triple.params, members), **edits}
-        if OWN_MEMBER in members:
-            edits[OWN_MEMBER] = None
-    if not target.edit:
-        edits = envelope.fitted(edits, target.model)
+    release, legs = life.release, life.legs
+    edits = carry.edits(
+        envelope,
+        target.edit,
+        target.model,
+        release.triple.params if release is not None else NO_PARAMS,
+        leg_edits(worker, life, legs) if legs is not None else AS_SENT,
+    )
     if edits:
-        life.body = splice(members, edits)
+        life.body = splice(envelope.members, edits)
     if target.several:
         spread(life, target, edits)
 
@@ -70,22 +62,6 @@ def _target(worker: Worker, life: Life, model: str, dialect: Dialect) -> Target:
     several = worker.upstreams.spreads(snapshot.provider)
     path = placed(life.route.path, wire)
     return Target(snapshot.provider, wire, dict(dialect.model_edit(wire)), path, several)
-
-
-def params_edits(params: Params, members: Members) -> dict[str, bytes | None]:
-    """The member edits of a release's params: drop, then rename, then set."""
-    edits: dict[str, bytes | None] = {}
-    for name in params.drop:
-        if members.get(name) is not None:
-            edits[name] = None
-    for old, new in params.rename.items():
-        value = members.get(old)
-        if value is not None and old not in edits:
-            edits[old] = None
-            edits[new] = value
-    for name, value in params.set.items():
-        edits[name] = msgspec.json.encode(value)
-    return edits
 
 
 def check_speaks(life: Life, provider: str) -> None:

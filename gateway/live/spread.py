@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.binding.decide import split_unit
 from gateway.core.contract.run import Source
-from gateway.core.dialect.gemini.model import in_path
+from gateway.core.dialect.carry import placed
 from gateway.core.dialect.splice import splice
 from gateway.upstream.choice import Spread
 
@@ -59,8 +59,3 @@ class Spelled:
         assert life.dialect is not None and life.envelope is not None and life.route is not None
         edits = life.envelope.fitted({**self._edits, **life.dialect.model_edit(name)}, name)
         return placed(life.route.path, name), splice(life.envelope.members, edits) if edits else life.body
-
-
-def placed(path: str, model: str) -> str:
-    """A route's path with the model in it, where the dialect has it there."""
-    return in_path(path, model) if "{model}" in path else path

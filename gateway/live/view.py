@@ -20,11 +20,11 @@ from gateway.settings.model import RIGHTS
 from gateway.settings.prices import NO_LIST, PriceBook
 
 if TYPE_CHECKING:
+    from gateway.core.dialect.legs import Legs
     from gateway.core.dialect.routes import Route
     from gateway.core.pinning.prices import PriceTable
     from gateway.core.pinning.table import PinTable
     from gateway.live.account import Account
-    from gateway.live.legs import Legs
     from gateway.settings.model import ProviderSettings, Settings
 
 ROUTES_KEPT = 4096

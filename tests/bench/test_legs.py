@@ -14,12 +14,12 @@ from bench.bodies import chat
 from gateway.core.contract.artifact import digest
 from gateway.core.contract.prompt import parse
 from gateway.core.contract.release import Leg, Mode, Release, Triple
+from gateway.core.dialect.legs import Legs
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import find
 from gateway.core.dialect.splice import splice
 from gateway.core.dialect.toolset import canonical, read
 from gateway.live.carry import leg_edits
-from gateway.live.legs import Legs
 
 BOUND = 150e-6
 """Seconds of CPU for fingerprinting and splicing together."""
@@ -76,6 +76,7 @@ def test_both_legs_stay_under_the_bound(name: str, mode: Mode) -> None:
     triple = Triple("openai/m", Leg(mode, digest(prompt.encode())), Leg(mode, digest(canonical(tools))))
     legs = Legs(Release("rel_1", triple), parse(prompt), tools)
     view = SimpleNamespace(toolsets={})
+    worker: Any = SimpleNamespace(store=SimpleNamespace(pointers=SimpleNamespace(labels_of=lambda _digest: ())))
     model = dialect.model_edit("gpt-4o-2024-08-06")
 
     def fresh() -> Any:
@@ -90,7 +91,7 @@ def test_both_legs_stay_under_the_bound(name: str, mode: Mode) -> None:
         life: Any = SimpleNamespace(
             view=view, envelope=sent, dialect=dialect, route=route, variables={"name": "Ann"}, tools_sent=""
         )
-        edits = {**leg_edits(None, life, legs), **model}  # type: ignore[arg-type]
+        edits = {**leg_edits(worker, life, legs), **model}
         splice(sent.members, edits)
         sha256(sent.system()).hexdigest()
         if not life.tools_sent:

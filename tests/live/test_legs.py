@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.core.contract.artifact import digest
+from gateway.core.dialect.legs import UNREADABLE
 from gateway.live import legs as module
-from gateway.live.legs import UNREADABLE
 from tests.live.gateway import LiveGateway
 from tests.live.legs import chat_tool, made, served, stored, toolset
 from tests.provider import Provider

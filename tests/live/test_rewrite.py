@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from gateway.core.contract.release import Params
-from gateway.core.dialect.splice import scan
-from gateway.live.rewrite import params_edits
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider
 
@@ -35,13 +33,6 @@ def test_params_are_set_dropped_and_renamed_and_every_other_byte_stays(
     }
     assert b'"messages":[ {"role":"user","content":"\\u00e9"} ]' in sent
     assert b"1e2" in sent
-
-
-def test_set_wins_over_what_is_renamed_to_it() -> None:
-    """Drop, then rename, then set: the release's own value is the last word, and what is absent is not renamed."""
-    members = scan(b'{"a":1,"b":2,"c":3}')
-    params = Params(set={"x": 9}, drop=("a",), rename={"a": "y", "b": "x", "absent": "z"})
-    assert params_edits(params, members) == {"a": None, "b": None, "x": b"9"}
 
 
 def test_a_snapshot_that_is_asked_for_by_its_own_name_leaves_the_body_alone(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.core.contract.release import Params
-from gateway.live.spread import placed
+from gateway.core.dialect.carry import placed
 from tests.live.gateway import LiveGateway, release
 from tests.live.test_record import steps
 from tests.provider import Provider, answer, completion

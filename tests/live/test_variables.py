@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.core.contract.fault import Fault
 from gateway.core.dialect.base import Envelope
 from gateway.core.dialect.splice import scan
-from gateway.live.variables import NONE, given
+from gateway.core.dialect.variables import NONE
+from gateway.live.variables import given
 
 VALUES = st.dictionaries(
     st.text(min_size=1, max_size=5).filter(lambda name: name != "app"),
