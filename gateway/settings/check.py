@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.core.dialect.leg import leg_artifact
-from gateway.settings import hosts, prices, secrecy
+from gateway.settings import hosts, prices, secrecy, shadows
 from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
@@ -79,6 +79,7 @@ def findings(config: Config) -> list[Finding]:
         _aliases,
         hosts.endpoints,
         prices.unpriced,
+        shadows.findings,
         secrecy.exposed_files,
     )
     found = [
@@ -283,6 +284,8 @@ def _aliases(config: Config) -> Found:
         if name.startswith("rel_"):
             yield Level.ERROR, key, "begins with rel_, which names releases"
         yield from _release(config, f"{key}.first_release", alias.first_release)
+        for index, declared in enumerate(alias.shadow):
+            yield from _release(config, f"{key}.shadow[{index}].release", declared.release)
         yield from _floating(key, alias)
     for index, each in enumerate(settings.keys):
         for model, name in each.aliases.items():

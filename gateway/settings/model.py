@@ -237,6 +237,18 @@ class ReleaseSettings(Model, frozen=True):
     params: ParamSettings = ParamSettings()
 
 
+class ShadowDeclared(Model, frozen=True):
+    """A candidate that runs beside an alias from its first release on; from then on shadows are data, as the pointer is."""
+
+    release: ReleaseSettings
+    rate: Share = 0.1
+    """Share of the runs."""
+    secondary: Share | None = None
+    """In place of `shadow.secondary`."""
+    acknowledge: bool = False
+    """Answers for what needs an answer: every run shadowed, contents kept readable, no budget."""
+
+
 class AliasSettings(Model, frozen=True):
     """An alias and its stakes. The pointer is data: `first_release` only creates an alias nobody knows yet."""
 
@@ -246,6 +258,8 @@ class AliasSettings(Model, frozen=True):
     allow_floating: str = ""
     """The reason why a release of this alias may float (stakes `standard` only)."""
     warm: Count = 3
+    shadow: tuple[ShadowDeclared, ...] = ()
+    """Candidates that run alongside when the alias is made."""
 
 
 class ServeSettings(Model, frozen=True):
