@@ -22,8 +22,12 @@ from typing import Any
 import psutil
 
 TICKS = os.sysconf("SC_CLK_TCK")
+SCHEDULED = 2
+"""Linux: with a process id, the clock of the time that all its threads were run."""
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, OTHER_CORE = CORES[0], CORES[-1]
+SIDE_CORE = CORES[1] if len(CORES) > 2 else OTHER_CORE
+"""Where the shadow works: on a core of its own where there are three, else beside mock and load, at the lowest priority."""
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
@@ -87,12 +91,15 @@ def tree(pid: int) -> list[psutil.Process]:
 
 def cpu(pid: int) -> float:
     """Seconds of user and system time of a process tree so far."""
-    total = 0
-    for process in tree(pid):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+    return sum(cpu_of(process.pid) for process in tree(pid))
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of user and system time of one process so far, 0 when it is gone. The kernel's own clock of it, not ticks of 10 ms."""
+    try:
+        return time.clock_gettime((~pid << 3) | SCHEDULED)
+    except OSError:
+        return 0.0
 
 
 def memory(pid: int) -> dict[str, float]:
@@ -141,6 +148,7 @@ class Scenario:
     conns: int = 32
     low_rate: bool = False
     stream: bool = False
+    path: str = "/v1/chat/completions"
 
 
 SCENARIOS = (
@@ -166,7 +174,7 @@ class Loader:
     ) -> dict[str, float]:
         """Load one port. CPU is that of the process trees `pid` and `store`, divided by what the mock has seen of it."""
         command = [str(self.program), "--port", str(port), "--body", str(self.bodies / f"{scenario.body}.json")]
-        command += ["--conns", str(scenario.conns), "--secs", str(self.seconds), *self.options]
+        command += ["--path", scenario.path, "--conns", str(scenario.conns), "--secs", str(self.seconds), *self.options]
         command += ["--rate", str(rate)] if scenario.low_rate else []
         command += ["--stream"] if scenario.stream else []
         command += ["--require", require] if require else []

@@ -8,6 +8,9 @@
  *     --runs N        or: x-trivet-run is one of N ids, in turn
  *     --require NAME  an answer without this header is an error
  *
+ * Answers are compared with the first one, byte by byte but for what must differ (request, run and ticket of Trivet, dates):
+ * `different` counts those that are not the same, `digest` names the first. Streams carry time stamps and are not compared.
+ *
  * Prints one JSON object; times are microseconds. What began before the warm-up ended is not counted.
  */
 #include "net.h"
@@ -22,6 +25,7 @@ typedef struct {
   uint64_t began;    /* when it was due (open loop) or sent */
   uint64_t sequence; /* requests this connection has sent */
   size_t want;       /* whole length of the answer, 0 when only its end tells */
+  size_t head;       /* length of its head */
   size_t scanned;    /* bytes already searched for time stamps */
   Buffer in, out;
   char *run; /* where the run number stands in the request, 8 hex digits */
@@ -37,7 +41,7 @@ static struct {
 static Conn *conns;
 static int poller, measuring;
 static Samples latency, first_byte, event_way;
-static uint64_t ok, errors, connect_errors, sent, queue_peak;
+static uint64_t ok, errors, connect_errors, sent, queue_peak, digest, different;
 
 static void note(Samples *s, uint64_t value) {
   if (s->n == s->cap) {
@@ -125,10 +129,36 @@ static void prepare(Conn *c, const Buffer *body, unsigned token) {
 
 /* ---- receiving ---- */
 
+static uint64_t hashed(uint64_t hash, const char *p, size_t n) {
+  for (; n; n--) hash = (hash ^ (unsigned char)*p++) * 1099511628211ull;
+  return hash;
+}
+
+/* Hash of an answer: its body, and every line of its head that two answers to the same request must have in common. */
+static uint64_t hash_of(Conn *c) {
+  static const char *varies[] = {"x-trivet-request:", "x-trivet-run:", "x-trivet-ticket:", "x-trivet-bound:", "x-run-id:", "date:"};
+  uint64_t hash = hashed(14695981039346656037ull, c->in.data + c->head, c->in.len - c->head);
+  for (char *line = c->in.data, *end = line + c->head, *next; line < end; line = next) {
+    int skip = 0;
+    next = memchr(line, '\n', (size_t)(end - line));
+    next = next ? next + 1 : end;
+    for (size_t i = 0; i < sizeof varies / sizeof *varies; i++) skip |= !strncasecmp(line, varies[i], strlen(varies[i]));
+    if (!skip) hash = hashed(hash, line, (size_t)(next - line));
+  }
+  return hash;
+}
+
+static void compare_answer(Conn *c) {
+  uint64_t hash = hash_of(c);
+  if (!digest) digest = hash;
+  different += hash != digest;
+}
+
 static void finish(Conn *c, int whole) {
   c->busy = 0;
   int good = whole && c->status == 200 && !c->missing;
   if (!good) errors++;
+  if (good && !opt.stream) compare_answer(c);
   if (!measuring || !good) return;
   ok++;
   note(&latency, now_ns() - c->began);
@@ -151,6 +181,7 @@ static void scan(Conn *c, uint64_t now) {
 static void read_head(Conn *c, size_t head) {
   char *length = header(&c->in, head, "\ncontent-length:");
   c->complete_head = 1;
+  c->head = head;
   c->status = c->in.len > 12 ? atoi(c->in.data + 9) : 0;
   c->chunked = header(&c->in, head, "\ntransfer-encoding: chunked") != NULL;
   c->closing = header(&c->in, head, "\nconnection: close") != NULL;
@@ -300,11 +331,11 @@ static void print_result(double elapsed) {
     if (all[i]->n) qsort(all[i]->at, all[i]->n, sizeof(uint64_t), compare);
   printf("{\"ok\":%llu,\"errors\":%llu,\"connect_errors\":%llu,\"sent\":%llu,\"secs\":%.3f,\"per_second\":%.1f,"
          "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"max\":%.1f,\"first_byte_p50\":%.1f,\"first_byte_p99\":%.1f,"
-         "\"events\":%zu,\"event_p50\":%.1f,\"event_p99\":%.1f,\"queue_peak\":%llu}\n",
+         "\"events\":%zu,\"event_p50\":%.1f,\"event_p99\":%.1f,\"queue_peak\":%llu,\"different\":%llu,\"digest\":\"%016llx\"}\n",
          (unsigned long long)ok, (unsigned long long)errors, (unsigned long long)connect_errors, (unsigned long long)sent, elapsed,
          (double)ok / elapsed, percentile(&latency, .5), percentile(&latency, .9), percentile(&latency, .99), percentile(&latency, 1),
          percentile(&first_byte, .5), percentile(&first_byte, .99), event_way.n, percentile(&event_way, .5), percentile(&event_way, .99),
-         (unsigned long long)queue_peak);
+         (unsigned long long)queue_peak, (unsigned long long)different, (unsigned long long)digest);
 }
 
 int main(int argc, char **argv) {

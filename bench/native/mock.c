@@ -1,9 +1,12 @@
 /* Mock provider: one epoll thread, fast enough that it is never what is measured.
  *
- *   mock --port P [--reply-bytes N] [--chunks N] [--delay-us D]
+ *   mock --port P [--reply-bytes N] [--chunks N] [--delay-us D] [--behave hang|drip|flood]
  *
- * POST (any path)  a canned chat completion, or an SSE stream when the body holds "stream":true
- * GET              its counters as JSON
+ * POST   a canned answer in the dialect that the path names (chat completions where it names none), or an SSE stream of chat
+ *        completion chunks when the body holds "stream":true
+ * GET    its counters as JSON
+ *
+ * --behave makes a provider of the worst kind: it takes requests and says nothing, or one byte a second, or never stops.
  *
  * A marker in the body overrides the defaults: [[sse:CHUNKS:DELAY_US]] for a stream, [[think:US]] delays any answer.
  * Each streamed event carries "t=<CLOCK_MONOTONIC ns> ", so a client on this machine can tell how long it was under way.
@@ -17,9 +20,12 @@ typedef struct {
   int slot; /* in the heap of what is due, -1 when not there */
   int streaming, thinking;
   long left, index; /* events to send, events sent */
+  size_t sent; /* bytes of a dripped answer, or of the block of a flood */
   uint64_t due, delay;
   Buffer in;
 } Conn;
+
+enum { WELL, HANG, DRIP, FLOOD };
 
 static Conn *conns[MAX_FD];
 static Conn *heap[MAX_FD];
@@ -27,7 +33,8 @@ static int heap_size, poller;
 static uint64_t requests, streams, sse_events, connections, aborts;
 static long default_chunks = 50;
 static uint64_t default_delay = 5000;
-static Buffer reply;
+static Buffer replies[4], block;
+static int behaviour;
 static volatile sig_atomic_t stopping;
 
 static const char SSE_HEAD[] =
@@ -107,25 +114,87 @@ static int send_last(Conn *c) {
   return send_event(c, text, n, "0\r\n\r\n");
 }
 
-static void make_reply(int bytes) {
+/* Begin and end of each dialect's answer; the text stands between them. */
+static const struct {
+  const char *path, *begin, *end;
+} DIALECTS[] = {
+    {"/chat/completions",
+     "{\"id\":\"chatcmpl-mock0123456789abcdef\",\"object\":\"chat.completion\",\"created\":1790000000,"
+     "\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
+     "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":500,"
+     "\"completion_tokens\":160,\"total_tokens\":660},\"system_fingerprint\":\"fp_mock\"}"},
+    {"/responses",
+     "{\"id\":\"resp_mock00000000\",\"object\":\"response\",\"created_at\":1790000000,\"status\":\"completed\",\"error\":null,"
+     "\"model\":\"gpt-4o-2024-08-06\",\"output\":[{\"type\":\"message\",\"id\":\"msg_mock\",\"status\":\"completed\","
+     "\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"annotations\":[],\"text\":\"",
+     "\"}]}],\"usage\":{\"input_tokens\":500,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":160,"
+     "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":660}}"},
+    {"/messages",
+     "{\"id\":\"msg_mock0123456789abcdef\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-sonnet-4-5-20250929\","
+     "\"content\":[{\"type\":\"text\",\"text\":\"",
+     "\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":500,\"output_tokens\":160}}"},
+    {":generateContent",
+     "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"",
+     "\"}]},\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":500,\"candidatesTokenCount\":160,"
+     "\"totalTokenCount\":660},\"modelVersion\":\"gemini-2.0-flash-001\",\"responseId\":\"mock0123456789abcdef\"}"},
+};
+
+static void make_reply(int which, int bytes) {
   static const char words[] = "The quick brown fox jumps over the lazy dog and replies to you. ";
-  Buffer body = {0};
-  reserve(&body, (size_t)bytes + 1024);
-  body.len = (size_t)sprintf(body.data,
-                             "{\"id\":\"chatcmpl-mock0123456789abcdef\",\"object\":\"chat.completion\",\"created\":1790000000,"
-                             "\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"");
+  Buffer body = {0}, *reply = &replies[which];
+  reserve(&body, (size_t)bytes + 2048);
+  body.len = (size_t)sprintf(body.data, "%s", DIALECTS[which].begin);
   for (int i = 0; i < bytes; i++) body.data[body.len++] = words[(size_t)i % (sizeof words - 1)];
-  body.len += (size_t)sprintf(body.data + body.len,
-                              "\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":500,"
-                              "\"completion_tokens\":160,\"total_tokens\":660},\"system_fingerprint\":\"fp_mock\"}");
-  reserve(&reply, body.len + 512);
-  reply.len = (size_t)sprintf(reply.data,
-                              "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_mock0123456789\r\n"
-                              "openai-processing-ms: 12\r\nx-ratelimit-remaining-requests: 9999\r\ncontent-length: %zu\r\n\r\n",
-                              body.len);
-  memcpy(reply.data + reply.len, body.data, body.len);
-  reply.len += body.len;
+  body.len += (size_t)sprintf(body.data + body.len, "%s", DIALECTS[which].end);
+  reserve(reply, body.len + 512);
+  reply->len = (size_t)sprintf(reply->data,
+                               "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_mock0123456789\r\n"
+                               "openai-processing-ms: 12\r\nx-ratelimit-remaining-requests: 9999\r\ncontent-length: %zu\r\n\r\n",
+                               body.len);
+  memcpy(reply->data + reply->len, body.data, body.len);
+  reply->len += body.len;
   free(body.data);
+}
+
+/* The answer to a request line. Ids of stored responses are somebody's, so each is another. */
+static Buffer *reply_to(const char *line) {
+  const char *end = memchr(line, '\r', 512);
+  size_t n = end ? (size_t)(end - line) : 0;
+  for (size_t i = 1; i < 4; i++) {
+    if (!memmem(line, n, DIALECTS[i].path, strlen(DIALECTS[i].path))) continue;
+    char *id = i == 1 ? memmem(replies[i].data, replies[i].len, "resp_mock", 9) : NULL, digits[9];
+    if (id) {
+      snprintf(digits, sizeof digits, "%08llx", (unsigned long long)requests);
+      memcpy(id + 9, digits, 8);
+    }
+    return &replies[i];
+  }
+  return &replies[0];
+}
+
+/* ---- providers of the worst kind ---- */
+
+static void make_block(void) {
+  reserve(&block, 65536 + 16);
+  block.len = (size_t)sprintf(block.data, "10000\r\n");
+  memset(block.data + block.len, 'x', 65536);
+  block.len += 65536;
+  memcpy(block.data + block.len, "\r\n", 2);
+  block.len += 2;
+}
+
+/* The next byte of a dripped answer, or as much of a flood as the socket takes. -1 drops the connection. */
+static int misbehave(Conn *c) {
+  static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+  if (behaviour == FLOOD && !c->index++) return send_all(c->fd, head, sizeof head - 1);
+  Buffer *from = behaviour == DRIP ? &replies[0] : &block;
+  size_t left = from->len - c->sent;
+  ssize_t n = send(c->fd, from->data + c->sent, behaviour == DRIP ? 1 : left, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (n < 0 && errno != EAGAIN) return -1;
+  c->sent = (c->sent + (n > 0 ? (size_t)n : 0)) % from->len;
+  c->due = now_ns() + (behaviour == DRIP ? 1000000000ull : n < 0 ? 1000000ull : 1000ull);
+  sift_down(c->slot);
+  return 0;
 }
 
 static int send_counters(Conn *c) {
@@ -143,10 +212,11 @@ static int serve(Conn *c);
 
 /* A connection is due: the thinking is over, or the next event goes out. -1 drops it. */
 static int step(Conn *c) {
+  if (behaviour) return misbehave(c);
   if (c->thinking && !c->streaming) {
     c->thinking = 0;
     unschedule(c);
-    return send_all(c->fd, reply.data, reply.len) < 0 ? -1 : serve(c);
+    return send_all(c->fd, replies[0].data, replies[0].len) < 0 ? -1 : serve(c);
   }
   if (c->index == 0 && send_all(c->fd, SSE_HEAD, sizeof SSE_HEAD - 1) < 0) return -1;
   for (;;) {
@@ -164,9 +234,16 @@ static int step(Conn *c) {
   }
 }
 
-/* Answers one whole request of which `body` is the payload. */
+/* Answers one whole request of which `body` is the payload; the request line is what the buffer begins with. */
 static int answer(Conn *c, const char *body, size_t n) {
   requests++;
+  if (behaviour) {
+    c->streaming = 1;
+    c->sent = 0;
+    c->index = 0;
+    if (behaviour != HANG) schedule(c, now_ns());
+    return 0;
+  }
   const char *think = memmem(body, n, "[[think:", 8), *sse = memmem(body, n, "[[sse:", 6);
   uint64_t wait = think ? strtoull(think + 8, NULL, 10) * 1000 : 0;
   c->streaming = memmem(body, n, "\"stream\":true", 13) || memmem(body, n, "\"stream\": true", 14);
@@ -178,7 +255,8 @@ static int answer(Conn *c, const char *body, size_t n) {
     c->left = sse ? strtol(sse + 6, &rest, 10) : default_chunks;
     c->delay = (rest && *rest == ':' ? strtoull(rest + 1, NULL, 10) : default_delay) * 1000;
   } else if (!wait) {
-    return send_all(c->fd, reply.data, reply.len);
+    Buffer *reply = reply_to(c->in.data);
+    return send_all(c->fd, reply->data, reply->len);
   }
   schedule(c, now_ns() + wait);
   return 0;
@@ -294,11 +372,14 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[i], "--reply-bytes")) bytes = atoi(argv[i + 1]);
     if (!strcmp(argv[i], "--chunks")) default_chunks = atol(argv[i + 1]);
     if (!strcmp(argv[i], "--delay-us")) default_delay = strtoull(argv[i + 1], NULL, 10);
+    if (!strcmp(argv[i], "--behave"))
+      behaviour = !strcmp(argv[i + 1], "hang") ? HANG : !strcmp(argv[i + 1], "drip") ? DRIP : FLOOD;
   }
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
   prctl(PR_SET_TIMERSLACK, 1000);
-  make_reply(bytes);
+  for (int i = 0; i < 4; i++) make_reply(i, bytes);
+  make_block();
   poller = epoll_create1(0);
   run(listen_on(port));
   return 0;
