@@ -12,11 +12,12 @@ import msgspec
 
 from gateway.control.desk import Desk
 from gateway.control.releases import create
-from gateway.core.contract.alias import EVERYONE, AliasState, Lane
+from gateway.control.shadows import Order, wanted
+from gateway.core.contract.alias import EVERYONE, AliasState, Lane, Shadow
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.records import LegAsk, ReleaseAsk, Seeded
+from gateway.core.contract.records import LegAsk, ReleaseAsk, ReleaseMade, Seeded
 from gateway.core.contract.release import Params
-from gateway.settings.model import AliasSettings, LegSettings
+from gateway.settings.model import AliasSettings, LegSettings, ReleaseSettings
 from gateway.store import aliases
 from gateway.store.aliases import PointerMoved
 from gateway.store.recovery import identify, identity, loss, overruled
@@ -73,32 +74,46 @@ async def align_stakes(desk: Desk) -> list[str]:
 
 
 async def _seed_one(desk: Desk, name: str, declared: AliasSettings, base: Path) -> Seeded:
-    first = declared.first_release
-    ask = ReleaseAsk(
-        model=first.model,
-        prompt=_leg(name, "prompt", first.prompt, base),
-        tools=_leg(name, "tools", first.tools, base),
-        params=Params(set=first.params.set, drop=first.params.drop, rename=first.params.rename),
-        note=f"first release of {name}",
-        allow_floating=declared.allow_floating,
-    )
-    try:
-        made = await create(desk, ask, declared)
-    except Fault as fault:
-        raise Fault(
-            fault.kind, fault.code, f"aliases.{name}.first_release: {fault.message}", side=fault.side, retry=fault.retry
-        ) from fault
+    made = await _made(desk, name, declared, (declared.first_release, "first_release"), base)
+    shadows: dict[str, Shadow] = {}
+    for index, each in enumerate(declared.shadow):
+        candidate = await _made(desk, name, declared, (each.release, f"shadow[{index}]"), base)
+        if candidate.id != made.id:
+            order = Order(name, candidate.id, each.rate, each.secondary)
+            shadows[candidate.id] = wanted(desk, None, order)
     state = AliasState(
         name=name,
         version=1,
         lanes={EVERYONE: Lane(made.id)},
         stakes=declared.stakes,
         side_effects=declared.side_effects,
+        shadows=tuple(shadows.values()),
     )
     entry = desk.entry("first_release", "declared in the configuration")
     if await aliases.create(desk.store, state, entry):
         return Seeded(alias=name, release=made.id, made=True, why="")
     return Seeded(alias=name, release=made.id, made=False, why="another process made it first")
+
+
+async def _made(
+    desk: Desk, name: str, declared: AliasSettings, what: tuple[ReleaseSettings, str], base: Path
+) -> ReleaseMade:
+    """A release of the configuration, stored; `what` is it and its key. Raises Fault that names the key."""
+    release, key = what
+    ask = ReleaseAsk(
+        model=release.model,
+        prompt=_leg(name, "prompt", release.prompt, base),
+        tools=_leg(name, "tools", release.tools, base),
+        params=Params(set=release.params.set, drop=release.params.drop, rename=release.params.rename),
+        note=f"first release of {name}" if key == "first_release" else f"in the shadow of {name}",
+        allow_floating=declared.allow_floating,
+    )
+    try:
+        return await create(desk, ask, declared)
+    except Fault as fault:
+        raise Fault(
+            fault.kind, fault.code, f"aliases.{name}.{key}: {fault.message}", side=fault.side, retry=fault.retry
+        ) from fault
 
 
 def _leg(alias: str, part: str, leg: LegSettings | None, base: Path) -> LegAsk | None:

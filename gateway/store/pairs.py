@@ -104,15 +104,15 @@ async def keep(store: Store, line: Line, contents: Contents, ttl_ms: int) -> boo
         if data:
             flat += (name, zlib.compress(data, 1))
     keys = [store.keys.shadow_state(), store.keys.pair(line.tenant, line.pair)]
-    marks = [line.at_ms, mark(line.tenant), mark(line.tenant, line.run)]
-    return bool(await store.script(KEEP, sha(KEEP), keys, [*marks, *flat]))
+    return bool(await store.script(KEEP, sha(KEEP), keys, [*_marks(line), *flat]))
 
 
 async def finish(store: Store, alias: str, candidate: str, line: Line, now_ms: int) -> bool:
     """The job ends as a pair; False when it had ended before."""
-    marks = [line.at_ms, mark(line.tenant), mark(line.tenant, line.run)]
     word = _word(candidate, line)
-    return await _finished(store, alias, line.pair, (word, f"{candidate} skip:erased"), now_ms, marks, fields(line))
+    return await _finished(
+        store, alias, line.pair, (word, f"{candidate} skip:erased"), now_ms, _marks(line), fields(line)
+    )
 
 
 async def skip(store: Store, alias: str, candidate: str, pair: str, reason: str, now_ms: int) -> bool:
@@ -221,7 +221,11 @@ def fields(line: Line) -> tuple[str | bytes, ...]:
 _PARTS = ("request", "primary", "candidate", "secondary")
 
 
-_NO_MARKS: Sequence[str | int] = (1, "", "")
+_NO_MARKS: Sequence[str | bytes | int] = (1, "", "")
+
+
+def _marks(line: Line) -> list[str | bytes | int]:
+    return [line.at_ms, mark(line.tenant), mark(line.tenant, line.run)]
 
 
 async def _finished(
@@ -230,7 +234,7 @@ async def _finished(
     pair: str,
     words: tuple[str, str],
     now_ms: int,
-    marks: Sequence[str | int],
+    marks: Sequence[str | bytes | int],
     line: Sequence[str | bytes],
 ) -> bool:
     keys = [

@@ -79,6 +79,21 @@ async def get(store: Store, key: str) -> Run | None:
     return Run(key, tuple(stamps), max(int(ttl), 0)) if stamps else None
 
 
+async def of_one_request(store: Store, alias: str, *, since_ms: int = 0, limit: int = 1000) -> tuple[list[Step], bool]:
+    """Steps of runs of one request since then, newest first, from the newest `limit` entries; and whether these were all."""
+    oldest = str(since_ms) if since_ms else "-"
+    answer = await store.read("XREVRANGE", store.keys.steps(alias), "+", oldest, "COUNT", limit)
+    found = []
+    for _, fields in answer:
+        try:
+            entry = decode_entry(fields[ENTRY.encode()])
+        except (KeyError, ValueError):
+            continue
+        if isinstance(entry, Step):
+            found.append(entry)
+    return found, len(answer) < limit
+
+
 async def journal(store: Store, key: str, *, limit: int = 10_000) -> Journal:
     """The first `limit` entries of a run's journal."""
     answer = await store.read("XRANGE", store.keys.journal_of(key), "-", "+", "COUNT", limit)

@@ -14,7 +14,7 @@ from gateway.control.recovery import bootstrap
 from gateway.core.contract.alias import Stakes
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Mode
-from gateway.settings.model import AliasSettings, LegSettings, ReleaseSettings
+from gateway.settings.model import AliasSettings, LegSettings, ReleaseSettings, ShadowDeclared
 from gateway.store import aliases, labels, releases
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identity
@@ -110,3 +110,19 @@ def remember(desk: Desk, copy: PointerFile) -> None:
     data_dir = Path(desk.settings.store.data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / "pointers.json").write_bytes(msgspec.json.encode(copy))
+
+
+async def test_a_declared_shadow_starts_with_the_alias_and_never_again(desk: Desk, tmp_path: Path) -> None:
+    """`aliases.NAME.shadow` makes its release and runs beside the first one; what was stopped later stays stopped."""
+    declared = AliasSettings(
+        ReleaseSettings(MODELS["A"]), shadow=(ShadowDeclared(ReleaseSettings(MODELS["B"]), rate=0.25),)
+    )
+    here = declaring(desk, agent=declared)
+    await seed(here, tmp_path)
+    state = await here.alias("agent")
+    (shadow,) = state.shadows
+    assert (shadow.rate, shadow.secondary, shadow.until_ms) == (2500, 2000, 0)
+    assert (await here.release(shadow.candidate)).triple.model == MODELS["B"]
+    await aliases.write(here.store, state, msgspec.structs.replace(state, shadows=()), here.entry("shadow_stop", "t"))
+    await seed(here, tmp_path)
+    assert (await here.alias("agent")).shadows == ()

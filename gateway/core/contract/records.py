@@ -73,7 +73,8 @@ class HistoryEntry(Record, frozen=True):
     at_ms: int
     actor: str
     action: str
-    """first_release, learn, promote, rollback, apply, block, unblock, restore, bootstrap, local, undeclared, accept."""
+    """first_release, learn, promote, rollback, apply, block, unblock, restore, bootstrap, local, undeclared, accept,
+    shadow_start, shadow_stop."""
     reason: str
     version: int
     before: AliasState | None
