@@ -11,7 +11,7 @@ from gateway.core.contract.run import Pin, Source
 from gateway.live.capture import offer
 from gateway.live.costs import cost_of
 from gateway.live.limits import leave
-from gateway.live.overhead import overhead
+from gateway.live.overhead import millis, overhead
 
 if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
@@ -71,9 +71,9 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
         outcome=life.outcome,
         status=life.status,
         at_ms=life.at_ms,
-        total_ms=round((ended - started) * 1000, 3),
-        first_byte_ms=round((life.first_byte - started) * 1000, 3) if life.first_byte else 0.0,
-        overhead_ms=round(overhead(life, ended) * 1000, 3),
+        total_ms=millis(ended - started),
+        first_byte_ms=millis(life.first_byte - started) if life.first_byte else 0.0,
+        overhead_ms=millis(overhead(life, ended)),
         fingerprint=observed.fingerprint if observed is not None else "",
         endpoint=answer.endpoint if answer is not None else "",
         prompt=prompt,

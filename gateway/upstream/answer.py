@@ -62,8 +62,7 @@ class ErrorShape(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """A provider's answer whose head has come. `body` is set when the call had to read it all to decide about a retry."""
 
     out: Outgoing

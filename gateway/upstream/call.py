@@ -11,8 +11,9 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.core.contract.fault import Fault, Kind
 from gateway.settings.endpoints import resolved
@@ -43,8 +44,7 @@ RETIRE_SECONDS = 5.0
 UPSTREAM_PHASES = frozenset(("connect", "first_byte", "between_chunks", "total"))
 
 
-@dataclass(slots=True)
-class Ask:
+class Ask(msgspec.Struct):
     """What to ask of a provider. `path` is a path template of the dialect, or what follows `/{provider}` on a pass-through."""
 
     provider: str

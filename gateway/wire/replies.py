@@ -65,7 +65,7 @@ class ReplyHead:
             else:
                 headers.append(pair)
                 fields[name] = pair[1]
-        if len(fields) + len(special) != count or beside or b" \r\n" in head:
+        if len(fields) + len(special) != count or beside or head.find(b" \r\n") >= 0:
             headers, fields, special = _repeated(head, count)
         self.headers = headers
         self.fields = fields

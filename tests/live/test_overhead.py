@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.live.overhead import overhead
+from gateway.live.overhead import millis, overhead
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider, completion
 
@@ -22,6 +24,14 @@ def test_the_providers_time_does_not_count() -> None:
     """From the complete request to the call; all of it when no provider was called."""
     assert overhead(life(1.0, 1.25), 9.0) == pytest.approx(0.25)
     assert overhead(life(1.0, 0.0), 9.0) == pytest.approx(8.0)
+
+
+@given(st.floats(0, 1e6))
+def test_milliseconds_have_three_decimals(seconds: float) -> None:
+    """Within half a microsecond of the time, and never written with more than three decimals."""
+    told = millis(seconds)
+    assert abs(told - seconds * 1e3) <= 0.000_501
+    assert told == round(told, 3)
 
 
 def test_a_slow_provider_makes_no_overhead(gateway: LiveGateway, provider: Provider) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from hashlib import sha256
+
+import msgspec
 
 from gateway.core.contract.alias import EVERYONE, AliasState, Arm, Lane
 from gateway.core.contract.fault import Fault, Kind
@@ -19,8 +20,7 @@ WHOLE = 10_000
 """The weight of everybody: weights are shares of this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """What a new run is bound to. `allocation` is the candidate's weight when the run took part in the split, else 0."""
 
     release: str

@@ -112,10 +112,11 @@ def _only_text(data: bytes) -> bool:
 
     A word that might matter, in a name or in the text itself, sends them the long way.
     """
+    find = data.rfind  # `in` takes twice as long: it tries the word as a number first, and drops the exception
     return (
-        b"message_" not in data
-        and b"_start" not in data
-        and (b"error" not in data or (b'"error"' not in data and b": error" not in data and b":error" not in data))
+        find(b"message_") < 0
+        and find(b"_start") < 0
+        and (find(b"error") < 0 or (find(b'"error"') < 0 and find(b": error") < 0 and find(b":error") < 0))
     )
 
 

@@ -87,13 +87,14 @@ def _only_text(data: bytes) -> bool:
 
     True only for compactly written chunks with an open `finish_reason`; a word that might matter sends them the long way.
     """
+    find = data.rfind  # `in` takes twice as long: it tries the word as a number first, and drops the exception
     return (
-        b'"finish_reason":null' in data
-        and b'"finish_reason":"' not in data
-        and b'"tool_calls"' not in data
-        and b'_tokens"' not in data
-        and b'"error"' not in data
-        and b"[DONE]" not in data
+        find(b'"finish_reason":null') >= 0
+        and find(b'"finish_reason":"') < 0
+        and find(b'"tool_calls"') < 0
+        and find(b'_tokens"') < 0
+        and find(b'"error"') < 0
+        and find(b"[DONE]") < 0
     )
 
 
