@@ -33,10 +33,11 @@ def fault_of(bad: BadMessage) -> Fault:
     )
 
 
-def refusal(bad: BadMessage, request_id: str) -> tuple[int, bytes, bytes]:
-    """Status, header lines and body for a message the wire refused before any route was known: OpenAI's shape."""
+def refusal(bad: BadMessage, request_id: str, spoken: str = "") -> tuple[int, bytes, bytes]:
+    """Status, header lines and body for a message the wire refused, in the shape of the dialect that its path speaks; OpenAI's
+    where no path was read."""
     fault = fault_of(bad)
-    dialect = DIALECTS["openai"]
+    dialect = DIALECTS.get(spoken) or DIALECTS["openai"]
     return dialect.status(fault), own_lines(fault, request_id), dialect.error(fault, request_id)
 
 

@@ -16,7 +16,7 @@ from gateway.wire.deadlines import NEVER
 from gateway.wire.errors import BadMessage, ClientGone, DeadlineExceeded, Draining, WireError
 from gateway.wire.exchange import STATUS_LINES, UNREAD_HIGH, Incoming
 from gateway.wire.flow import Flow, Wait
-from gateway.wire.heads import Recall, check_partial
+from gateway.wire.heads import Recall, check_partial, path_of
 
 if TYPE_CHECKING:
     from gateway.wire.server import Server
@@ -308,7 +308,7 @@ class Connection(asyncio.Protocol):
                 self._begin(data, end + 4)
             except BadMessage as bad:
                 self.counters.reject(bad.reason)
-                self._refuse(bad)
+                self._refuse(bad, path_of(bytes(self._partial or data)))
                 break
             if self._incoming is not None:
                 break
@@ -386,18 +386,20 @@ class Connection(asyncio.Protocol):
         if incoming.began:
             incoming.abort()
         elif isinstance(error, BadMessage):
-            self._refuse(error)
+            self._refuse(error, incoming.path)
         elif isinstance(error, DeadlineExceeded) and error.phase == "body":
-            self._refuse(BadMessage(408, "request_timeout", "body_timeout", "The request body came too slowly."))
+            self._refuse(
+                BadMessage(408, "request_timeout", "body_timeout", "The request body came too slowly."), incoming.path
+            )
         elif isinstance(error, Draining):
-            self._refuse(BadMessage(503, "draining", "draining", "The server is stopping."))
+            self._refuse(BadMessage(503, "draining", "draining", "The server is stopping."), incoming.path)
         else:
-            self._refuse(BadMessage(500, "internal_error", "internal", "Internal error."))
+            self._refuse(BadMessage(500, "internal_error", "internal", "Internal error."), incoming.path)
         incoming.finished = True
 
-    def _refuse(self, bad: BadMessage) -> None:
+    def _refuse(self, bad: BadMessage, path: str = "") -> None:
         """Answer with what the server says to a refusal, and close."""
-        status, lines, body = self._server.refuse(bad)
+        status, lines, body = self._server.refuse(bad, path)
         head = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         self.write(b"%b%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, lines, len(body), body))
         self.close(linger=True)

@@ -239,6 +239,18 @@ class RequestHead:
                 self.fields.pop(name, None)
 
 
+def path_of(head: bytes) -> str:
+    """The path that a refused head, or the beginning of one, asked for; empty where that is not told beyond doubt. It says in
+    whose words to refuse, and nothing else."""
+    match = _LINE(head)
+    if match is None or not match[2].startswith(b"/"):
+        return ""
+    try:
+        return split_target(match[2], (), secure=False)[0]
+    except BadMessage:
+        return ""
+
+
 def parse_request(head: bytes, into: Found | Every) -> None:
     """Run llhttp over a whole head. Raises BadMessage."""
     try:

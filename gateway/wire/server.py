@@ -15,8 +15,9 @@ from gateway.wire.exchange import Handler
 from gateway.wire.heads import HeadLimits
 from gateway.wire.outbox import Outbox
 
-Refuse = Callable[[BadMessage], tuple[int, bytes, bytes]]
-"""Given a refusal: status, whole header lines and body to answer with. The connection closes afterwards."""
+Refuse = Callable[[BadMessage, str], tuple[int, bytes, bytes]]
+"""Given a refusal and the path that was asked for, empty where none was read: status, whole header lines and body to answer
+with. The connection closes afterwards."""
 
 LAST_WORDS = 1.0
 """Seconds that flows interrupted by a drain get to say so to their clients."""

@@ -169,8 +169,8 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     worker.notices = Notices(store.sightings, worker.now_ms, on=settings.undeclared.learn != "off")
     next_id = worker.request_id
 
-    def refuse(bad: BadMessage) -> tuple[int, bytes, bytes]:
-        return refusal(bad, next_id())
+    def refuse(bad: BadMessage, path: str) -> tuple[int, bytes, bytes]:
+        return refusal(bad, next_id(), worker.view.route(path).dialect if path else "")
 
     server = Server(
         Handler(worker),

@@ -212,6 +212,26 @@ def test_a13_a_body_over_the_limit(spoken: Spoken) -> None:
     spoken.case.watch.expect("rejected_total", 1, reason="body_size")
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "code", "reason"),
+    [
+        ("content-encoding: gzip", 415, "unsupported_content_encoding", "content_encoding"),
+        ("expect: a miracle", 417, "expectation_failed", "expect"),
+        (f"x-much: {'a' * 9000}", 431, "header_too_large", "header_size"),
+        ("content-length: 2", 400, "bad_framing", "framing"),
+    ],
+)
+def test_a14_what_the_wire_refuses_once_it_knows_the_path(
+    spoken: Spoken, line: str, status: int, code: str, reason: str
+) -> None:
+    """A head that is refused before anybody looks at its route is refused in the words of the path that it names."""
+    lines = f"POST {spoken.speech.at(spoken.alias)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    got = spoken.case.watch.raw(f"{lines}content-length: 3\r\n{line}\r\n\r\n{{}}\n".encode())
+    spoken.refused(got, status, code)
+    assert got.closed
+    spoken.case.watch.expect("rejected_total", 1, reason=reason)
+
+
 # --- D: the provider is wrong -------------------------------------------------------------------------------------------
 
 

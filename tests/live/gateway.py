@@ -119,7 +119,7 @@ class LiveGateway:
         own = frozenset({"localhost"})
         self.server = Server(
             Handler(self.worker),
-            lambda bad: refusal(bad, "refused"),
+            lambda bad, path: refusal(bad, "refused", self.worker.view.route(path).dialect if path else ""),
             ServerLimits(),
             WireCounters(),
             own,

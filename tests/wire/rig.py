@@ -59,7 +59,7 @@ class Stage:
     errors: list[BaseException] = field(default_factory=list)
 
 
-def refuse(bad: BadMessage) -> tuple[int, bytes, bytes]:
+def refuse(bad: BadMessage, _path: str) -> tuple[int, bytes, bytes]:
     """A refusal's answer: code and reason as text."""
     return bad.status, b"content-type: text/plain\r\n", f"{bad.code} {bad.reason}".encode()
 
