@@ -79,6 +79,11 @@ def test_an_alias_of_another_wire_format_names_the_route_to_call(
         got = gateway.chat("sonnet")
         assert (got.status, got.json["error"]["code"]) == (400, "wrong_dialect")
         assert "/v1/messages" in got.json["error"]["message"]
+        gateway.alias("gpt-4o", release(MODEL))
+        for path in ("/v1/messages", "/v1beta/models/gpt-4o:generateContent"):
+            got = gateway.request("POST", path, {"model": "gpt-4o", "messages": []})
+            assert got.status == 400 and "wrong_dialect" in got.body.decode()
+            assert "/v1/chat/completions" in got.json["error"]["message"]
         assert not provider.requests
     with elsewhere(redis_server.url, provider, tmp_path / "b", dialects=["openai", "anthropic"]) as gateway:
         gateway.wait(lambda: gateway.store.pointers.alias("sonnet") is not None)

@@ -12,8 +12,14 @@ from tests.provider import Provider
 
 
 def two(redis_url: str, provider: Provider, tmp_path: Path, **settings: Any) -> LiveGateway:
-    """A gateway with two providers of one vendor, both this one."""
-    one = {"base_url": provider.url, "api_key": "sk-provider", "allow_private": True, "vendor": "openai"}
+    """A gateway with two providers of one vendor's models, both this one, that speak two APIs."""
+    one: dict[str, Any] = {
+        "base_url": provider.url,
+        "api_key": "sk-provider",
+        "allow_private": True,
+        "vendor": "openai",
+    }
+    one["dialects"] = ["openai", "responses", "anthropic"]
     return LiveGateway(redis_url, tmp_path, {"openai": one, "second": {**one, "api_key": "sk-second"}}, **settings)
 
 

@@ -73,4 +73,5 @@ def test_each_endpoint_speaks_its_own() -> None:
         ),
     )
     assert dialects("x", both) == ("openai", "anthropic")
-    assert dialects("openai", ProviderSettings(base_url=OPENAI)) == ()
+    assert dialects("openai", ProviderSettings(base_url=OPENAI)) == ("openai", "responses")
+    assert dialects("mine", ProviderSettings(base_url="https://api.together.xyz")) == ()

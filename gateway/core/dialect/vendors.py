@@ -5,8 +5,14 @@ Rule of the file: a vendor without a row may speak anything; only what a vendor 
 
 from __future__ import annotations
 
-DIALECTS_OF_VENDOR = {"anthropic": ("anthropic",), "google": ("gemini",)}
-"""Wire formats a vendor's own host speaks, where that is not OpenAI's; `dialects` in the configuration overrides."""
+DIALECTS_OF_VENDOR = {
+    "anthropic": ("anthropic",),
+    "azure": ("openai", "responses"),
+    "google": ("gemini",),
+    "openai": ("openai", "responses"),
+}
+"""Wire formats a vendor's own host speaks; `dialects` in the configuration overrides. Hosts that serve many models often speak
+several, so they have no row."""
 
 
 def spoken(said: tuple[str, ...], vendor: str) -> tuple[str, ...]:

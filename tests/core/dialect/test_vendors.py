@@ -10,4 +10,5 @@ def test_what_is_said_wins_and_what_nobody_knows_may_be_anything() -> None:
     assert spoken(("openai",), "anthropic") == ("openai",)
     assert spoken((), "anthropic") == ("anthropic",)
     assert spoken((), "google") == ("gemini",)
+    assert spoken((), "openai") == spoken((), "azure") == ("openai", "responses")
     assert spoken((), "self-hosted") == ()
