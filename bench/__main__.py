@@ -10,7 +10,6 @@ import contextlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,17 @@ from types import FrameType
 
 from bench import bodies, build, report
 from bench.contestants import CONTESTANTS, Contestant, Place, key_of
-from bench.measure import OTHER_CORE, PROXY_CORE, SCENARIOS, Loader, end, memory, running, wait_until_serving
+from bench.measure import (
+    OTHER_CORE,
+    PROXY_CORE,
+    SCENARIOS,
+    Loader,
+    end,
+    free_ports,
+    memory,
+    running,
+    wait_until_serving,
+)
 
 HERE = Path(__file__).resolve().parent
 
@@ -44,15 +53,6 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a goal is not met")
     return parser.parse_args(arguments)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Bench:

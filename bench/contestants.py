@@ -31,6 +31,8 @@ class Place:
     upstream: int
     redis: int
     tenants: int
+    mirror: int = 0
+    """Port that gets a copy of every request; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,11 @@ http {{
   access_log off; client_body_buffer_size 256k; client_max_body_size 64m; tcp_nodelay on;
   keepalive_requests 1000000000; keepalive_timeout 1h;
   client_body_temp_path {d}/b; proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s;
+  {second}
   upstream up {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 1h; }}
   server {{ listen 127.0.0.1:{port} backlog=1024;
-    location / {{
+    {copies}
+    location / {{ {copy}
       proxy_pass http://up; proxy_http_version 1.1; proxy_buffering off; proxy_read_timeout 600s;
       proxy_set_header Connection ""; proxy_set_header Host api.example.com; proxy_set_header Authorization "Bearer bench-upstream";
       add_header x-release-id "rel-7"; add_header x-run-id $request_id;
@@ -79,11 +83,20 @@ http {{
 """
 
 
+MIRROR = {
+    "second": "upstream second {{ server 127.0.0.1:{mirror}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 1h; }}",
+    "copies": "location = /copy {{ internal; proxy_pass http://second$request_uri; proxy_http_version 1.1;"
+    ' proxy_set_header Connection ""; proxy_set_header Host api.example.com; proxy_set_header Authorization "Bearer bench-upstream"; }}',
+    "copy": "mirror /copy; mirror_request_body on;",
+}
+"""What nginx needs to send a copy of every request elsewhere; it throws the answers away."""
+
+
 def nginx(place: Place) -> Launch:
-    """Debian's nginx as reverse proxy."""
-    text = NGINX.format(
-        d=place.folder, user="user root;" if os.geteuid() == 0 else "", upstream=place.upstream, port=place.port
-    )
+    """Debian's nginx as reverse proxy, with a mirror where the place names one."""
+    user = "user root;" if os.geteuid() == 0 else ""
+    parts = {name: text.format(mirror=place.mirror) if place.mirror else "" for name, text in MIRROR.items()}
+    text = NGINX.format(d=place.folder, user=user, upstream=place.upstream, port=place.port, **parts)
     (place.folder / "nginx.conf").write_text(text)
     return Launch([build.nginx(), "-p", str(place.folder), "-c", str(place.folder / "nginx.conf")])
 

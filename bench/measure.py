@@ -11,10 +11,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,9 @@ def group_alive(group: int) -> bool:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants."""
+    """A process and all its descendants; none for 0."""
+    if not pid:
+        return []
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -96,6 +100,8 @@ def cpu(pid: int) -> float:
 
 def cpu_of(pid: int) -> float:
     """Seconds of user and system time of one process so far, 0 when it is gone. The kernel's own clock of it, not ticks of 10 ms."""
+    if not pid:
+        return 0.0
     try:
         return time.clock_gettime((~pid << 3) | SCHEDULED)
     except OSError:
@@ -110,6 +116,26 @@ def memory(pid: int) -> dict[str, float]:
             times = process.cpu_times()
             sizes.append((times.user + times.system, process.memory_full_info().pss / 1e6))
     return {"tree": sum(size for _, size in sizes), "worker": max(sizes)[1]} if sizes else {"tree": 0.0, "worker": 0.0}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_for(true: Callable[[], Any], why: str, patience: float = 20.0) -> None:
+    """Wait until a condition holds; ends the bench with `why` when it never does."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            if true():
+                return
+        time.sleep(0.05)
+    sys.exit(f"bench: {why}")
 
 
 def get_json(port: int, path: str = "/") -> Any:
@@ -170,25 +196,36 @@ class Loader:
     options: tuple[str, ...] = field(default=())
 
     def run(
-        self, scenario: Scenario, port: int, *, rate: int = 200, require: str = "", pid: int = 0, store: int = 0
+        self,
+        scenario: Scenario,
+        port: int,
+        *,
+        rate: int = 200,
+        require: str = "",
+        pid: int = 0,
+        store: int = 0,
+        worker: int = 0,
     ) -> dict[str, float]:
-        """Load one port. CPU is that of the process trees `pid` and `store`, divided by what the mock has seen of it."""
+        """Load one port. CPU is that of the process trees `pid` and `store` and of the process `worker`, divided by what the mock has seen of it."""
         command = [str(self.program), "--port", str(port), "--body", str(self.bodies / f"{scenario.body}.json")]
         command += ["--path", scenario.path, "--conns", str(scenario.conns), "--secs", str(self.seconds), *self.options]
         command += ["--rate", str(rate)] if scenario.low_rate else []
         command += ["--stream"] if scenario.stream else []
         command += ["--require", require] if require else []
-        seen, before, stored = get_json(self.mock), cpu(pid) if pid else 0.0, cpu(store) if store else 0.0
+        seen, before = get_json(self.mock), [cpu(pid), cpu(store), cpu_of(worker)]
         done = subprocess.run(
             pinned(OTHER_CORE, command), check=False, capture_output=True, text=True, timeout=self.seconds + 60
         )
         if done.returncode:
             return {"errors": 1, "ok": 0}
-        used, used_store = (cpu(pid) if pid else 0.0) - before, (cpu(store) if store else 0.0) - stored
+        used, used_store, used_worker = (
+            now - then for now, then in zip([cpu(pid), cpu(store), cpu_of(worker)], before, strict=True)
+        )
         now = get_json(self.mock)
         result: dict[str, float] = json.loads(done.stdout)
         result["requests"] = requests = now["requests"] - seen["requests"]
         result["cpu_us"] = used * 1e6 / max(requests, 1)
         result["store_us"] = used_store * 1e6 / max(requests, 1)
+        result["worker_us"] = used_worker * 1e6 / max(requests, 1)
         result["cpu_event_us"] = used * 1e6 / max(now["events"] - seen["events"], 1)
         return result

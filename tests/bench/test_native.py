@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench import bodies, build
-from bench.__main__ import free_ports
 from bench.dialects import SPOKEN, Spoken
-from bench.measure import SCENARIOS, Loader, Scenario, get_json, running
+from bench.measure import SCENARIOS, Loader, Scenario, free_ports, get_json, running
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import find
 
