@@ -156,6 +156,14 @@ class Keys:
         """Hash: results by candidate and word, `REL pair:identical`, `REL skip:tools` and so on."""
         return f"{self.prefix}:shadow-counts:{{{quote(alias, safe='')}}}"
 
+    def shadow_replays(self, alias: str) -> str:
+        """Sorted set, ttl: pair ids of a replay that were handed over, by time; bounded by the age a job can have."""
+        return f"{self.prefix}:shadow-replays:{{{quote(alias, safe='')}}}"
+
+    def erasures(self) -> str:
+        """Stream, never trimmed: receipts of what was erased."""
+        return f"{self.prefix}:erasures"
+
     def diffs(self, alias: str) -> str:
         """Stream, bounded: a line per pair, with its differences."""
         return f"{self.prefix}:diffs:{{{quote(alias, safe='')}}}"

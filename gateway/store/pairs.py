@@ -186,6 +186,18 @@ async def entries(store: Store, alias: str, *, since_ms: int = 0, limit: int = L
     return made[:limit]
 
 
+async def find(store: Store, alias: str, pair: str) -> Line | None:
+    """The line of a pair; None when the alias has none, or not any more."""
+    key, end, wanted = store.keys.diffs(alias), "+", pair.encode()
+    while page := await store.read("XREVRANGE", key, end, "-", "COUNT", PAGE):
+        for _, given in page:
+            told = given if isinstance(given, dict) else dict(zip(given[::2], given[1::2], strict=False))
+            if told.get(b"pair") == wanted:
+                return _line(told)
+        end = "(" + page[-1][0].decode()
+    return None
+
+
 async def counts(store: Store, alias: str) -> dict[str, dict[str, int]]:
     """Results by candidate, then by word: `pair:identical`, `skip:tools`, `dead`."""
     found: dict[str, dict[str, int]] = {}
