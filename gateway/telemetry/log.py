@@ -22,7 +22,7 @@ FIELDS: dict[str, str] = {
     "age": "seconds",
     "alias": "alias",
     "arm": "stable or canary",
-    "attempts": "calls to the provider",
+    "attempts": "calls to the provider, or deliveries of a job",
     "code": "stable machine word of a fault",
     "config": "configuration version",
     "count": "how many",

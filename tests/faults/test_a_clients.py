@@ -266,7 +266,10 @@ def test_a18_values_that_are_reflected(watch: Watch) -> None:
         "content-type",
         "content-length",
         "connection",
-        *(f"x-trivet-{n}" for n in ("request", "run", "bound", "ticket", "alias", "model", "pin", "arm", "attempts")),
+        *(
+            f"x-trivet-{n}"
+            for n in ("request", "run", "bound", "ticket", "alias", "model", "pin", "arm", "attempts", "endpoint")
+        ),
     }
     calls = len(watch.provider.requests)
     for value in (b"\xff\xfe", b"a b", b"a/b", b"\xc3\xa9", b"x" * 129, b"a%0d%0ab"):
