@@ -42,8 +42,17 @@ EXCERPT = 2048
 LONGEST_WAIT = 86400
 """Seconds; a longer `retry-after` is written as this."""
 
-_QUOTA = (b"insufficient_quota", b"billing_hard_limit", b"billing_not_active", b"PerDay", b"per_day")
+_QUOTA = (
+    b"insufficient_quota",
+    b"billing_hard_limit",
+    b"billing_not_active",
+    b"billing_error",
+    b"PerDay",
+    b"per_day",
+)
 """What a body of status 429 holds when waiting does not help (faults.md D3)."""
+_UNPAID = (b"credit balance is too low", b"specified API usage limits")
+"""What Anthropic's body of status 400 holds when the account is out of money; of status 402 every body does."""
 _KIND_OF_STATUS = {status: kind for kind, status in STATUS.items() if status < 500} | {
     402: Kind.FORBIDDEN,
     410: Kind.NOT_FOUND,
@@ -98,7 +107,7 @@ async def settle(answer: Answer, shape: ErrorShape) -> Settled:
     out = answer.out
     body, whole = (answer.body, True) if answer.body is not None else await _read(out)
     wait = retry_after(out.fields, answer.wall)
-    quota = out.status == 429 and quota_spent(body)
+    quota = _out_of_money(out.status, body)
     if not whole or not body or b"content-encoding" in out.fields or not shape.looks_like_error(body):
         answer.provider.error("shape")
         return _wrapped(answer, body, wait)
@@ -178,6 +187,13 @@ def _plain(wait: float) -> bytes:
 def quota_spent(body: bytes) -> bool:
     """Whether a 429 says that no waiting of seconds will help."""
     return any(word in body for word in _QUOTA)
+
+
+def _out_of_money(status: int, body: bytes) -> bool:
+    """The same of any status: Anthropic has other ones for it."""
+    if status == 429:
+        return quota_spent(body)
+    return status == 402 or (status == 400 and any(words in body for words in _UNPAID))
 
 
 def error_code(body: bytes) -> str:

@@ -49,6 +49,8 @@ _AZURE_CLASSIC = (
     "/v1/embeddings",
 )
 """Routes that Azure also serves under a deployment's path."""
+_STORED = "/v1/responses/"
+"""Where what a provider keeps is asked for by the clients of every vendor."""
 
 
 class Streamed(Protocol):
@@ -150,8 +152,8 @@ def route(endpoint: Endpoint, path: str, query: str, model: str, *, generation: 
     if endpoint.vendor == "azure":
         if path.startswith("/v1/"):
             path, query = _azure(endpoint, path, query, model)
-    elif generation and query:
-        # Came with Azure's path of an alias that lives elsewhere.
+    elif query and (generation or path.startswith(_STORED)):
+        # Came with Azure's path of an alias that lives elsewhere, or of what another vendor keeps.
         query = _without(query, "api-version")
     if endpoint.vendor == "google" and query and not endpoint.forwards:
         query = _without(query, "key")

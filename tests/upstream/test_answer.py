@@ -44,6 +44,11 @@ GEMINI_DAY = {
 }
 
 
+def unpaid(kind: str, message: str) -> dict[str, Any]:
+    """Anthropic's error of an account that is out of money."""
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+
 def judged(behaviour: Behaviour, dialect: str = "openai", **members: Any) -> tuple[int, Settled, Rig]:
     """Status and judgement of an answer that does not come twice."""
     with Provider(behaviour) as provider:
@@ -193,13 +198,27 @@ def test_d2_a_date_without_a_date() -> None:
     assert retry_after(fields, lambda: 1767225600.0) == 90
 
 
-@pytest.mark.parametrize("body", [QUOTA, GEMINI_DAY], ids=["insufficient_quota", "gemini daily"])
-def test_d3_spent_quota_is_relayed_at_once(body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("status", "dialect", "body"),
+    [
+        (429, "openai", QUOTA),
+        (429, "gemini", GEMINI_DAY),
+        (402, "anthropic", unpaid("billing_error", "Your payment has failed.")),
+        (429, "anthropic", unpaid("billing_error", "Buy more.")),
+        (
+            400,
+            "anthropic",
+            unpaid("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
+        ),
+    ],
+    ids=["insufficient_quota", "gemini daily", "unpaid", "billing", "no credit"],
+)
+def test_d3_spent_quota_is_relayed_at_once(status: int, dialect: str, body: dict[str, Any]) -> None:
     """A quota that no wait of seconds brings back is the client's at once, and its SDK is told not to try again."""
-    with Provider(answer(body, 429, {"retry-after": "1", "x-should-retry": "true"})) as provider:
+    with Provider(answer(body, status, {"retry-after": "1", "x-should-retry": "true"})) as provider:
 
         async def scenario(rig: Rig) -> Settled:
-            settled = (await rig.settled())[1]
+            settled = (await rig.settled(dialect=dialect))[1]
             assert rig.count("upstream_errors_total{openai,quota}") == 1
             return settled
 

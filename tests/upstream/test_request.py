@@ -165,6 +165,14 @@ def test_paths_and_queries(url: str, path: str, query: str, members: dict[str, A
     assert lines[0].decode() == f"POST {target} HTTP/1.1"
 
 
+def test_what_another_vendor_keeps_is_asked_for_without_azures_version() -> None:
+    """A stored response by its id reaches who keeps it, whichever vendor's client asks; other routes keep their query."""
+    for path, query in (("/v1/responses/resp_1", "x=1"), ("/v1/files/f", "api-version=2024-10-21&x=1")):
+        line = ("GET", path, "api-version=2024-10-21&x=1", "")
+        lines = head("https://api.openai.com", line=line, generation=False)
+        assert lines[0].decode() == f"GET {path}?{query} HTTP/1.1"
+
+
 @pytest.mark.parametrize(
     ("path", "query", "method"),
     [("/v1/../x", "", "POST"), ("/v1//x", "", "GET"), ("/v1/%2e%2e/x", "", "GET"), ("/v1/x", "a b", "GET"), ("/v1/x", "a\r\nb", "GET"),

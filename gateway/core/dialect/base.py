@@ -66,6 +66,11 @@ class Envelope:
         """Id of content that the provider keeps and this request reads, of whatever run it is; empty when there is none."""
         return ""
 
+    @property
+    def stored_prompt(self) -> bool:
+        """Whether the provider is to put in a prompt that it stores itself, whose text nobody here can read."""
+        return False
+
     def check_model(self, asked: str) -> None:
         """For a path that names the model: raise Fault 400 `invalid_model` when the body names another one."""
 

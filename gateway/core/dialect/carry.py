@@ -98,6 +98,8 @@ def leg_edits(
     found: dict[str, bytes | None] = {}
     template = legs.template
     if template is not None:
+        if envelope.stored_prompt:
+            raise _stored(legs, labels_of)
         if legs.prompt.mode is Mode.SERVE:
             found = _prompt(legs, route, envelope, template, values)
         else:
@@ -152,6 +154,16 @@ def _verify_prompt(
         "prompt_mismatch",
         f"Release {legs.release} expects the system prompt {told(legs.prompt.digest, labels_of)}, and the request sent {got}. "
         "Deploy the agent with the released prompt, or release the new one.",
+        param="prompt",
+    )
+
+
+def _stored(legs: Legs, labels_of: LabelsOf) -> Fault:
+    return Fault(
+        Kind.CONFLICT,
+        "prompt_mismatch",
+        f"Release {legs.release} brings the system prompt {told(legs.prompt.digest, labels_of)}, and the request asks for a "
+        "template that the provider stores. Send no `prompt`, or release what the template says.",
         param="prompt",
     )
 

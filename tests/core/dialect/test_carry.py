@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.contract.artifact import digest
-from gateway.core.contract.fault import Fault
+from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.prompt import parse
 from gateway.core.contract.release import Leg, Mode, Params, Release, Triple
 from gateway.core.dialect import carry
@@ -83,6 +83,17 @@ def test_what_cannot_be_carried_says_what_differs(
     with pytest.raises(Fault, match=code) as caught:
         made("anthropic", extra, values, legs(mode=mode))
     assert "rel_1" in caught.value.message and "Be " not in caught.value.message
+
+
+@pytest.mark.parametrize("mode", [Mode.SERVE, Mode.VERIFY])
+def test_a_template_of_the_providers_does_not_pass_by_a_released_prompt(mode: Mode) -> None:
+    """What the provider puts in of its own is text that nobody compared: 409 while the release brings a prompt."""
+    given = legs("Be kind.", mode=mode)
+    with pytest.raises(Fault, match="prompt_mismatch") as caught:
+        made("responses", {"instructions": "Be kind.", "prompt": {"id": "pmpt_1"}}, {}, given)
+    assert caught.value.kind is Kind.CONFLICT
+    tools = [{"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}]
+    made("responses", {"instructions": "Be kind.", "prompt": None, "tools": tools}, {}, given)
 
 
 def test_what_matches_changes_nothing_but_the_model() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
 from gateway.core.dialect.conversation import OPEN, SYSTEM_ROLES, Conversation
 from gateway.core.dialect.openai import prompt as message
@@ -55,10 +56,26 @@ class ResponseEnvelope(Conversation):
 
     @property
     def state_id(self) -> str:
-        """`previous_response_id`, else the id of `conversation`; the API refuses a request with both."""
+        """`previous_response_id`, else the id of `conversation`. Raises Fault 400 `ambiguous_state` for both, as the API would:
+        each is its owner's, and may be of another run."""
         members = self.members
         named = members.text("previous_response_id") if "previous_response_id" in members else None
-        return named or (_conversation(members) if "conversation" in members else "")
+        if "conversation" not in members:
+            return named or ""
+        talk = _conversation(members)
+        if named and talk:
+            raise Fault(
+                Kind.BAD_REQUEST,
+                "ambiguous_state",
+                "`previous_response_id` and `conversation` name two states to go on from. Send one of them.",
+                param="conversation",
+            )
+        return named or talk
+
+    @property
+    def stored_prompt(self) -> bool:
+        """Whether `prompt` names a template."""
+        return self.members.get("prompt") not in (None, b"null")
 
     @property
     def has_tools(self) -> bool:

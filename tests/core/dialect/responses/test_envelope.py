@@ -110,6 +110,14 @@ def test_tools_as_sent() -> None:
         assert (envelope.has_tools, envelope.toolset()) == (some, tools if some else b"")
 
 
+def test_two_states_are_refused() -> None:
+    """Of a response and a conversation only one can say whose run it is; a member that is null names nothing."""
+    with pytest.raises(Fault, match="ambiguous_state"):
+        _ = asked(previous_response_id="resp_1", conversation={"id": "conv_1"}).state_id
+    assert asked(previous_response_id="resp_1", conversation=None).state_id == "resp_1"
+    assert asked(previous_response_id=None, conversation="conv_1").state_id == "conv_1"
+
+
 def test_refusals() -> None:
     """A model that is no string, and members that choose the host, are refused; pass-through bodies may have odd models."""
     for body, code in ((b'{"model":[]}', "invalid_model"), (b'{"model":"m","base_url":"x"}', "forbidden_field")):
