@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -43,11 +44,15 @@ MINDS: Mapping[str, Mind] = MappingProxyType(
 """Behaviour per snapshot."""
 
 POLICY_DAYS = 30
+"""What counts as late where the prompt says nothing."""
+RULE = re.compile(r"older than (\d+) days")
+"""The sentence of a prompt that says what is late; where there are several, the last one stands."""
 LOOK_UP = "look_up_order"
 REFUND = "refund"
 REPLY = "reply_to_customer"
+VOUCHER = "give_voucher"
 DESK = (LOOK_UP, REFUND, REPLY)
-"""The tools of a refund desk."""
+"""The tools of a refund desk. VOUCHER is used where it is offered and the prompt speaks of it."""
 
 OPENERS = ("Thank you for writing to us", "I am sorry about the trouble", "Thanks for your patience")
 FILLER = (
@@ -87,10 +92,17 @@ def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]
     order = json.dumps({"order": _order(messages)})
     if LOOK_UP not in results:
         return Call(LOOK_UP if dice.random() < mind.looks_up else REFUND, order)
-    late = int(results[LOOK_UP].get("days_since_purchase", 0)) > POLICY_DAYS
+    prompt = _prompt(messages)
+    days = int((RULE.findall(prompt) or [POLICY_DAYS])[-1])
+    refused = f"we cannot refund it, for it was bought more than {days} days ago"
+    if VOUCHER in results:
+        return _reply(mind, dice, f"{refused}, but a voucher is on its way")
+    late = int(results[LOOK_UP].get("days_since_purchase", 0)) > days
     if not late or dice.random() < mind.grants_late:
         return Call(REFUND, order)
-    return _reply(mind, dice, f"we cannot refund it, for it was bought more than {POLICY_DAYS} days ago")
+    if VOUCHER in tools and "voucher" in prompt:
+        return Call(VOUCHER, order)
+    return _reply(mind, dice, refused)
 
 
 def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:
@@ -117,6 +129,11 @@ def _results(messages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]
             name = names.get(str(message.get("tool_call_id")), "")
             found[name] = json.loads(_text(message))
     return found
+
+
+def _prompt(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What the system says."""
+    return "\n".join(_text(message) for message in messages if message.get("role") == "system")
 
 
 def _order(messages: Sequence[Mapping[str, Any]]) -> str:

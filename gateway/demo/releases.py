@@ -62,22 +62,23 @@ async def _promote(stage: Stage, new: str) -> None:
         screen.say(str(refused), "dim")
         screen.claim("refused: nothing says that this release is as good", held=True)
     screen.command(f'{shown} "friendlier" --override demo')
-    moved = await _moved(stage, *words, "friendlier", "--override", "demo")
-    screen.claim(f"promoted; {followed(moved)}", moved.changed and not moved.acknowledged.silent)
+    done = await moved(stage, *words, "friendlier", "--override", "demo")
+    screen.claim(f"promoted; {followed(done)}", done.changed and not done.acknowledged.silent)
 
 
 async def _roll_back(stage: Stage) -> None:
     screen = stage.screen
     screen.command(f'trivet rollback {MODEL} --reason "refunds against the policy"')
-    moved = await _moved(stage, "rollback", MODEL, "--reason", "refunds against the policy")
-    before, after = moved.before["*"].release, moved.after["*"].release
+    done = await moved(stage, "rollback", MODEL, "--reason", "refunds against the policy")
+    before, after = done.before["*"].release, done.after["*"].release
     screen.claim(
-        f"rolled back in one write, {before} to {after}; {followed(moved)}",
-        moved.changed and not moved.acknowledged.silent and moved.acknowledged.slowest < 1000,
+        f"rolled back in one write, {before} to {after}; {followed(done)}",
+        done.changed and not done.acknowledged.silent and done.acknowledged.slowest < 1000,
     )
 
 
-async def _moved(stage: Stage, *words: str) -> Moved:
+async def moved(stage: Stage, *words: str) -> Moved:
+    """Run a command that moves the pointer; what it answers. Raises Refused, GatewayFailed."""
     with stage.screen.working("waiting for the workers"):
         return msgspec.json.decode(await stage.gateway.verb(*words), type=Moved)
 

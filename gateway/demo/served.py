@@ -1,6 +1,7 @@
 """A real `trivet serve` as a child of the demo: its own folder, its own store, ports that were free.
 
-Rule of the file: nothing outlives the demo. Whatever ends it, the child is told to end, waited for, and killed if it must be.
+Rule of the file: nothing outlives the demo. Whatever ends it, the child is told to end, waited for, and killed if it must be;
+a demo that is killed itself takes its gateway along (`tether`).
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def configuration(folder: Path, provider: str, url: str, *, workers: int = 2) ->
         "default_provider": {"openai": provider},
         "providers": {provider: {"base_url": url, "api_key": "client", "allow_private": True}},
         "serve": {"workers": workers, "drain": "2s", "notice": "0s"},
+        # a baseline as the default has it is open for five minutes
+        "undeclared": {"baseline_runs": 10, "baseline_time": "0s"},
     }
 
 
@@ -74,11 +77,14 @@ class Gateway:
     """A running gateway."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.config = folder / "gateway.yaml"
         self._log = folder / "gateway.log"
         self._processes = folder / "data" / "run" / "processes.json"
         self._process: Process | None = None
+        here, paths = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+        self.environment["PYTHONPATH"] = os.pathsep.join((here, paths)) if paths else here
 
     @classmethod
     @asynccontextmanager
@@ -129,9 +135,12 @@ class Gateway:
         raise GatewayFailed(f"{', '.join(old)} did not come back within {seconds:.0f} s\n{self.tail()}")
 
     async def verb(self, *words: str) -> bytes:
-        """Run a command of the command line against this gateway; the JSON it printed. Raises Refused, GatewayFailed."""
+        """Run a command of the command line against this gateway, in its folder; the JSON it printed.
+
+        Raises Refused, GatewayFailed.
+        """
         command = [sys.executable, "-m", "gateway", *words, "--config", str(self.config), "--json"]
-        done = await anyio.run_process(command, check=False, env=self.environment)
+        done = await anyio.run_process(command, check=False, env=self.environment, cwd=self.folder)
         said = done.stderr.decode().strip()
         if done.returncode == 1:
             raise Refused(said.removeprefix("trivet: "))
@@ -160,8 +169,8 @@ class Gateway:
     async def _start(self) -> None:
         with self._log.open("wb") as log:
             self._process = await anyio.open_process(
-                [sys.executable, "-m", "gateway", "serve", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "gateway.demo.tether", "serve", "--config", str(self.config)],
+                stdin=subprocess.PIPE,  # its end ends the gateway
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self.environment,

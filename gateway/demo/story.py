@@ -17,6 +17,7 @@ from openai import OpenAIError
 
 from gateway.demo.agent import Agent, client, connections
 from gateway.demo.crashes import crash
+from gateway.demo.prompts import serve_policy
 from gateway.demo.provider import MockProvider
 from gateway.demo.real import tell_real
 from gateway.demo.releases import release
@@ -24,6 +25,7 @@ from gateway.demo.scenes import learn, move
 from gateway.demo.screen import Screen
 from gateway.demo.served import Gateway, GatewayFailed, Refused, configuration
 from gateway.demo.stage import Stage
+from gateway.demo.undeclared import notice
 
 HELD, NOT_HELD, INTERRUPTED = 0, 1, 130
 """Exit codes: everything claimed was so; something was not; told to end."""
@@ -96,6 +98,8 @@ async def _scenes(screen: Screen, seed: int) -> None:
         await move(stage, first)
         await crash(stage, first)
         await release(stage, first)
+        await serve_policy(stage, first)
+        await notice(stage)
 
 
 def _end(screen: Screen, seconds: float) -> int:

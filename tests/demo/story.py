@@ -51,9 +51,9 @@ class Demo:
             self._seen[child.pid] = child
         return list(self._seen.values())
 
-    def left(self) -> list[str]:
+    def left(self, seconds: float = 5.0) -> list[str]:
         """Processes it started and left behind."""
-        _, alive = psutil.wait_procs(list(self._seen.values()), timeout=5)
+        _, alive = psutil.wait_procs(list(self._seen.values()), timeout=seconds)
         return [" ".join(process.cmdline()) for process in alive]
 
     def end(self, seconds: float = 40.0) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from gateway.demo.agent import Agent, Case, Run, cases, client, connections
+from gateway.demo.agent import IN_TIME, SYSTEM, TODAY, Agent, Case, Run, cases, client, connections
 from gateway.demo.minds import LOOK_UP, NEW, OLD, REFUND
 from gateway.demo.provider import MockProvider
 
@@ -55,7 +55,24 @@ def test_what_is_told_is_read_off_the_run() -> None:
     assert not run.kept_json
 
 
-def test_cases_are_all_past_the_policy() -> None:
-    """So a refund is always against the policy."""
+def test_cases_are_all_past_the_policy_or_all_in_time() -> None:
+    """So a refund is always against the policy, or always within it."""
     assert all(30 < case.days <= 60 for case in cases(1000, 100))
+    assert all(14 < case.days <= 30 for case in cases(1000, 100, IN_TIME))
     assert len({case.order for case in cases(1000, 100)}) == 100
+
+
+def test_each_run_has_its_date_and_a_redeployed_agent_its_own_prompt() -> None:
+    """The date stands in the prompt, 28 different ones; the agent before the deploy stays as it was."""
+
+    async def test() -> None:
+        async with MockProvider(3).serving() as url, connections() as http:
+            agent = Agent(client(url, http))
+            other = agent.redeployed(f"Be kind. {TODAY}")
+            await agent.work(Case("A-1", 40))
+            await other.work(Case("A-2", 40))
+            assert agent.sent == {SYSTEM.replace(TODAY, "2026-11-02")}
+            assert other.sent == {"Be kind. 2026-11-03"}
+
+    anyio.run(test)
+    assert len({case.today for case in cases(1, 60)}) == 28

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from gateway.demo.minds import DESK, LOOK_UP, MINDS, NEW, OLD, REFUND, REPLY, Call, Said, decide
+from gateway.demo.minds import DESK, LOOK_UP, MINDS, NEW, OLD, REFUND, REPLY, VOUCHER, Call, Said, decide
 
 COMPLAINT = [{"role": "user", "content": "My order A-7 came broken."}]
 ROUNDS = 2000
@@ -84,3 +85,34 @@ def test_text_in_parts_is_read() -> None:
     parts = [{"role": "user", "content": [{"type": "text", "text": "My order A-9 came broken."}]}]
     turn = decide(MINDS[OLD], random.Random("1"), parts, DESK)
     assert isinstance(turn, Call) and json.loads(turn.arguments) == {"order": "A-9"}
+
+
+def asked_to(prompt: str, tools: tuple[str, ...], days: int) -> set[str]:
+    """Tools that a mind calls for an order of this age, in many throws."""
+    messages: list[Any] = [{"role": "system", "content": prompt}, *COMPLAINT, *brought(LOOK_UP, days)]
+    return {str(getattr(decide(MINDS[OLD], random.Random(f"{n}"), messages, tools), "name", "")) for n in range(200)}
+
+
+def test_the_days_of_the_prompt_are_obeyed() -> None:
+    """What is late is what the prompt says, the last rule where there are two."""
+    lenient, strict = "Orders older than 30 days are never refunded.", "Orders older than 14 days are never refunded."
+    assert asked_to(lenient, DESK, 20) == {REFUND}
+    assert asked_to(strict, DESK, 20) == {REFUND, REPLY}
+    assert asked_to(f"{lenient} {strict}", DESK, 20) == {REFUND, REPLY}
+    assert asked_to(f"{strict} {lenient}", DESK, 20) == {REFUND}
+
+
+def test_a_voucher_takes_both_the_tool_and_the_prompt() -> None:
+    """Neither a tool nobody speaks of nor a word without a tool makes one; after it the customer is written to."""
+    with_vouchers = "Orders older than 14 days are never refunded. Give a voucher."
+    assert asked_to(with_vouchers, (*DESK, VOUCHER), 20) == {REFUND, VOUCHER}
+    assert VOUCHER not in asked_to(with_vouchers, DESK, 20) | asked_to("Older than 14 days.", (*DESK, VOUCHER), 20)
+    messages: list[Any] = [
+        {"role": "system", "content": with_vouchers},
+        *COMPLAINT,
+        *brought(LOOK_UP, 20),
+        *brought(VOUCHER, 0),
+    ]
+    messages[-1]["tool_call_id"] = messages[-2]["tool_calls"][0]["id"] = "c2"
+    assert isinstance(turn := decide(MINDS[OLD], random.Random("1"), messages, (*DESK, VOUCHER)), Call)
+    assert turn.name == REPLY

@@ -13,7 +13,7 @@ from tests.demo.story import demo
 
 @pytest.mark.timeout(120)
 def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
-    """All four scenes on a real gateway and store: exit code 0, rollback under a second, no process and no file left."""
+    """All scenes on a real gateway and store: exit code 0, rollback under a second, no process and no file left."""
     with demo(tmp_path, "--fast", "--seed", "11") as told:
         told.until("2. 56 runs")
         assert len(told.look()) >= 5  # supervisor, two workers, background, store
@@ -21,7 +21,7 @@ def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
         text = told.text
         assert told.left() == []
     assert "\u2717" not in text
-    assert "16 of 16 claims held" in text
+    assert "24 of 24 claims held" in text
     assert re.search(r"direct: 8 runs changed model", text)
     assert re.search(r"Trivet: 0 of 56 runs changed model", text)
     assert "x-trivet-bound: resumed" in text
@@ -40,3 +40,13 @@ def test_told_to_end_it_leaves_nothing(tmp_path: Path, number: signal.Signals) -
         assert told.end(30) == 130, told.text
         assert told.left() == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_it_takes_its_gateway_along(tmp_path: Path) -> None:
+    """kill -9 lets the demo tidy up nothing, and still no process of its gateway is left."""
+    with demo(tmp_path, "--fast") as told:
+        told.until("1. gpt-4o")
+        assert len(told.look()) >= 5
+        told.process.kill()
+        assert told.end(5) == -signal.SIGKILL
+        assert told.left(10) == []
