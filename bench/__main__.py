@@ -1,12 +1,15 @@
 """`make bench`: builds what is missing, starts every contestant once, loads them in turn, writes bench/RESULTS.md.
 
-Bounded: rounds x contestants x four scenarios x (seconds + 0.3 s), then everything that was started is ended, whatever happened.
+Four cases, one after the other: `peers` (the contestants), `legs`, `capture` and `shadow` (each a file of its own).
+Bounded: rounds x contestants x four scenarios x (seconds + 0.3 s), and less for each other case; then everything that was started
+is ended, whatever happened.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import shutil
 import signal
@@ -18,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
-from bench import bodies, build, report
+from bench import bodies, build, capture, legs, report, shadow
 from bench.contestants import CONTESTANTS, Contestant, Place, key_of
 from bench.measure import (
     OTHER_CORE,
@@ -33,15 +36,20 @@ from bench.measure import (
 )
 
 HERE = Path(__file__).resolve().parent
+CASES = {"legs": legs, "capture": capture, "shadow": shadow}
+"""The cases beside `peers`: each has `run(folder, rounds, seconds)` and `section(measured)`."""
 
 
 def options(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
-    parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, comma separated (default: all)")
+    parser.add_argument(
+        "--cases", default="", help="of peers, legs, capture, shadow (default: all; with --only just peers)"
+    )
+    parser.add_argument("--only", default="", help="contestants, comma separated (default: all)")
     parser.add_argument("--scenarios", default=",".join(each.name for each in SCENARIOS), help="of 2k, 64k, sse, rate")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--secs", type=float, default=1.5, help="seconds of each measurement")
+    parser.add_argument("--secs", type=float, default=0.8, help="seconds of each measurement")
     parser.add_argument("--tenants", type=int, default=8, help="keys, one per tenant, shared out over the connections")
     parser.add_argument("--run-steps", type=int, default=10, help="requests of a run; 1 makes every request a new run")
     parser.add_argument("--runs", type=int, default=0, help="instead: one of this many run ids in turn")
@@ -52,7 +60,14 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
         help="where the table goes; the raw numbers stand beside it in build/",
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a goal is not met")
-    return parser.parse_args(arguments)
+    choice = parser.parse_args(arguments)
+    whole = ("peers",) if choice.only else ("peers", *CASES)
+    choice.cases = choice.cases.split(",") if choice.cases else list(whole)
+    unknown = {*choice.cases} - {"peers", *CASES}
+    if unknown:
+        parser.error(f"--cases takes peers, {', '.join(CASES)}, not {', '.join(sorted(unknown))}")
+    choice.only = choice.only or ",".join(CONTESTANTS)
+    return choice
 
 
 class Bench:
@@ -175,29 +190,45 @@ def stop(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def run_peers(choice: argparse.Namespace, folder: Path) -> Bench:
+    """The case `peers`."""
+    with contextlib.ExitStack() as stack:
+        bench = Bench(choice, stack, folder)
+        bench.start()
+        for number in range(choice.rounds if bench.up else 0):
+            bench.round(number)
+    return bench
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench. 0, or 1 when nothing could be started or, with --strict, a goal was not met."""
     choice = options(arguments)
     signal.signal(signal.SIGTERM, stop)
     build.compile_native()
     folder = Path(tempfile.mkdtemp(prefix="trivet-bench-"))
+    sections: list[str] = []
+    raw: dict[str, object] = {}
     try:
-        with contextlib.ExitStack() as stack:
-            bench = Bench(choice, stack, folder)
-            bench.start()
-            if not bench.up:
-                say("no contestant could be started")
-                return 1
-            for number in range(choice.rounds):
-                bench.round(number)
+        for case in choice.cases:
+            say(f"case {case}")
+            if case == "peers":
+                bench = run_peers(choice, folder)
+                if not bench.up:
+                    say("no contestant could be started")
+                    return 1
+                sections.append(report.peers(bench.results, versions(list(bench.up)), bench.missing))
+                raw[case] = {name: [vars(each) for each in rounds] for name, rounds in bench.results.items()}
+            else:
+                measured = CASES[case].run(folder / case, choice.rounds, choice.secs)
+                sections.append(CASES[case].section(measured))
+                raw[case] = dataclasses.asdict(measured)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     given = " ".join(sys.argv[1:] if arguments is None else arguments)
     command = f'make bench ARGS="{given}"' if given else "make bench"
-    text = report.document(bench.results, versions(list(bench.up)), bench.missing, command)
+    text = report.document(command, choice.rounds, sections)
     choice.out.write_text(text)
-    raw = {name: [vars(each) for each in rounds] for name, rounds in bench.results.items()}
-    (build.BUILD / "raw.json").write_text(json.dumps(raw, indent=1))
+    (build.BUILD / "raw.json").write_text(json.dumps(raw, indent=1, default=sorted))
     report.show(text)
     return 1 if choice.strict and "NOT met" in text else 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import build
@@ -31,8 +31,8 @@ LIMIT = 10.0
 ALL = 10_000
 LOAD = Scenario("4k exchange", "exchange", conns=32, low_rate=True)
 NGINX = ("nginx", "nginx with mirror")
-SWITCH = ("off", "on", "on", "off")
-"""Slices of a round: a drift of the machine falls on both alike."""
+ORDERS = (("off", "on", "on", "off", "off", "on", "on", "off"), ("on", "off", "off", "on", "on", "off", "off", "on"))
+"""Slices of the rounds in turn, each half as long: a drift of the machine falls on both alike."""
 
 
 @dataclass
@@ -76,18 +76,22 @@ def run(folder: Path, rounds: int, seconds: float) -> Measured:
             measured.missing = str(why)
         trivet = stage.trivet(config(stage.mock))
         candidate = trivet.release(model="openai/gpt-4o-2024-11-20")
+        trivet.shadows(ALIAS, Shadow(candidate, "bench", ALL, 0))
+        for port in (trivet.port, *(port for port, _ in nginx.values())):
+            stage.warm_up(LOAD, port, rate=RATE)
         for number_ in range(rounds):
             names = list(nginx)[:: 1 if number_ % 2 else -1]
             for name in names:
                 port, pid = nginx[name]
                 note(measured, name, stage.loader.run(LOAD, port, rate=RATE, pid=pid))
-            slices(stage, trivet, candidate, measured, SWITCH if number_ % 2 else SWITCH[1:] + SWITCH[:1])
+            slices(stage, trivet, candidate, measured, ORDERS[number_ % 2])
     return measured
 
 
 def slices(stage: Stage, trivet: Trivet, candidate: str, measured: Measured, order: tuple[str, ...]) -> None:
     """One round of Trivet: capture off and on in turn, the slices of each taken together."""
     found: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
+    loader = replace(stage.loader, seconds=stage.seconds / 2)
     now = ""
     for word in order:
         if word != now:
@@ -95,7 +99,7 @@ def slices(stage: Stage, trivet: Trivet, candidate: str, measured: Measured, ord
             trivet.shadows(ALIAS, *([Shadow(candidate, "bench", ALL, 0)] if word == "on" else []))
         before = trivet.with_store(captured)
         found[word].append(
-            stage.loader.run(
+            loader.run(
                 LOAD,
                 trivet.port,
                 rate=RATE,

@@ -20,34 +20,36 @@ WAYS = ("nginx", "sent", "served")
 
 @dataclass
 class Measured:
-    """What the rounds of the case gave: dialect and way to a value per round; NaN where it could not be measured."""
+    """What the rounds of the case gave: `DIALECT WAY` to a value per round; NaN where it could not be measured."""
 
-    cpu: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
     errors: int = 0
-    inside: dict[str, dict[Mode, float]] = field(default_factory=dict)
+    inside: dict[str, dict[str, float]] = field(default_factory=dict)
     missing: str = ""
 
     def note(self, dialect: str, way: str, result: dict[str, float]) -> None:
         """One slice of load."""
         self.errors += int(result["errors"])
         value = result["cpu_us"] if result.get("ok") else math.nan
-        self.cpu.setdefault((dialect, way), []).append(value)
+        self.cpu.setdefault(f"{dialect} {way}", []).append(value)
 
     def ratio(self, dialect: str, way: str, other: str) -> float:
         """Median of the ratios within each round."""
-        pairs = zip(self.cpu.get((dialect, way), []), self.cpu.get((dialect, other), []), strict=False)
+        pairs = zip(self.cpu.get(f"{dialect} {way}", []), self.cpu.get(f"{dialect} {other}", []), strict=False)
         return median([ours / theirs if theirs else math.nan for ours, theirs in pairs])
 
     def of(self, dialect: str, way: str) -> float:
         """Median over the rounds."""
-        return median(self.cpu.get((dialect, way), []))
+        return median(self.cpu.get(f"{dialect} {way}", []))
 
 
 def run(folder: Path, rounds: int, seconds: float) -> Measured:
     """Measure. Raises Missing when there is no Redis server."""
     measured = Measured()
     for spoken in SPOKEN:
-        measured.inside[spoken.name] = {mode: fingerprint.cost(spoken, mode) for mode in (Mode.SERVE, Mode.VERIFY)}
+        measured.inside[spoken.name] = {
+            mode.value: fingerprint.cost(spoken, mode) for mode in (Mode.SERVE, Mode.VERIFY)
+        }
     with contextlib.ExitStack() as stack:
         stage = Stage(stack, folder, seconds)
         dialects.write(stage.loader.bodies)
@@ -58,6 +60,8 @@ def run(folder: Path, rounds: int, seconds: float) -> Measured:
         trivet = stage.trivet(config(stage.mock))
         for spoken in SPOKEN:
             release(trivet, spoken)
+            for way in WAYS:
+                stage.warm_up(scenario(spoken, way), trivet.port if way != "nginx" else nginx[0])
         for number_ in range(rounds):
             turned = SPOKEN[number_ % len(SPOKEN) :] + SPOKEN[: number_ % len(SPOKEN)]
             for spoken in turned:
@@ -69,11 +73,15 @@ def run(folder: Path, rounds: int, seconds: float) -> Measured:
 
 
 def one(stage: Stage, spoken: Spoken, way: str, port: int, pid: int) -> dict[str, float]:
-    """One slice of load. nginx gets just what Trivet gets as sent."""
-    served = way == "served"
-    path, body = spoken.path_of(served=served), spoken.file(served=served)
+    """One slice of load."""
     require = "" if way == "nginx" else "x-trivet-release"
-    return stage.loader.run(Scenario(f"{spoken.name}-{way}", body, path=path), port, require=require, pid=pid)
+    return stage.loader.run(scenario(spoken, way), port, require=require, pid=pid)
+
+
+def scenario(spoken: Spoken, way: str) -> Scenario:
+    """What is asked. nginx gets just what Trivet gets as sent."""
+    served = way == "served"
+    return Scenario(f"{spoken.name}-{way}", spoken.file(served=served), path=spoken.path_of(served=served))
 
 
 def config(mock: int) -> dict[str, object]:
@@ -111,7 +119,7 @@ def section(measured: Measured) -> str:
         for way in ("sent", "served"):
             cells += [number(measured.of(name, way)), number(measured.ratio(name, way, "nginx"), 2)]
         cells.append(number(measured.ratio(name, "served", "sent"), 2))
-        rows.append([*cells, *(number(measured.inside[name][mode]) for mode in (Mode.SERVE, Mode.VERIFY))])
+        rows.append([*cells, *(number(measured.inside[name][mode.value]) for mode in (Mode.SERVE, Mode.VERIFY))])
     most = max(value for costs in measured.inside.values() for value in costs.values())
     goal = verdict(
         f"fingerprinting and splicing together at most {fingerprint.BOUND:.0f} µs of CPU, in every dialect",

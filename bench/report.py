@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import math
 import platform
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.bound import median
 
 Measure = Callable[["Round"], float]
 
@@ -85,12 +86,6 @@ GOALS = (
 )
 
 
-def median(values: Sequence[float]) -> float:
-    """Median of what was measured; not a number when nothing was."""
-    known = [value for value in values if not math.isnan(value)]
-    return statistics.median(known) if known else math.nan
-
-
 def medians(rounds: Sequence[Round], measure: Measure) -> float:
     """Median over the rounds."""
     return median([measure(each) for each in rounds])
@@ -118,7 +113,7 @@ def table(results: Results) -> str:
         "store CPU µs/request",
         "errors",
     ]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines = []
     for name, rounds in results.items():
         cells = [name]
         for measure in (cpu_2k, cpu_64k, cpu_event):
@@ -131,25 +126,23 @@ def table(results: Results) -> str:
         stored = medians(rounds, lambda one: one.of("2k", "store_us"))
         cells.append(number(stored) if stored else "")
         cells.append(str(int(sum(result.get("errors", 0) for one in rounds for result in one.results.values()))))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return lines_of(head, lines)
 
 
 def goals(results: Results, name: str = "trivet") -> str:
     """Trivet's goals and what this run says about each; nothing when Trivet did not run."""
     if not results.get(name):
         return ""
-    lines = ["| Goal | This run | |", "| --- | --- | --- |"]
+    rows = []
     for goal in GOALS:
         value = (
             paired(results, name, goal.against, goal.measure) if goal.against else medians(results[name], goal.measure)
         )
         value = 1 / value if goal.inverse and value else value
         met = value >= goal.limit if goal.inverse else value <= goal.limit
-        lines.append(
-            f"| {goal.text} | {number(value, 2)} | {'not measured' if math.isnan(value) else 'met' if met else 'NOT met'} |"
-        )
-    return "\n".join(lines)
+        rows.append(verdict(goal.text, number(value, 2), None if math.isnan(value) else met))
+    return lines_of(["Goal", "This run", ""], rows)
 
 
 def machine() -> str:
@@ -170,23 +163,37 @@ def read(path: str) -> str:
         return ""
 
 
-def document(results: Results, versions: dict[str, str], missing: dict[str, str], command: str) -> str:
+def lines_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def verdict(text: str, value: str, met: bool | None) -> list[str]:
+    """A row of a table of goals; None is not measured."""
+    return [text, value, "not measured" if met is None else "met" if met else "NOT met"]
+
+
+def document(command: str, rounds: int, sections: Sequence[str]) -> str:
     """The whole of RESULTS.md."""
     today = datetime.datetime.now(datetime.UTC).date()
-    count = max((len(rounds) for rounds in results.values()), default=0)
     parts = [
         "# Bench results\n",
-        f"Made by `{command}` on {today}: {count} interleaved rounds, on {machine()}.",
+        f"Made by `{command}` on {today}: {rounds} interleaved rounds, on {machine()}.",
         "Absolute numbers of a shared machine differ by a factor of two between runs; the ratios are medians of the ratio within each round.",
         "[README.md](README.md) says how each number comes about.\n",
-        table(results) + "\n",
     ]
+    return "\n".join([*parts, "\n\n".join(sections)]) + "\n"
+
+
+def peers(results: Results, versions: dict[str, str], missing: dict[str, str]) -> str:
+    """The section of the contestants."""
+    parts = ["## Beside other proxies\n", table(results) + "\n"]
     if checks := goals(results):
-        parts += ["## Goals\n", checks + "\n"]
-    parts += ["## Contestants\n"]
+        parts += [checks + "\n"]
     parts += [f"- {name}: {text}" for name, text in versions.items()]
     parts += [f"- {name} did not run: {why}" for name, why in missing.items()]
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts)
 
 
 def show(text: str) -> None:

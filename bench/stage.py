@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,18 @@ import psutil
 
 from bench import build, contestants
 from bench.contestants import ROOT, Place, key_of
-from bench.measure import OTHER_CORE, PROXY_CORE, SIDE_CORE, Loader, cpu, free_ports, get_json, running, wait_for
+from bench.measure import (
+    OTHER_CORE,
+    PROXY_CORE,
+    SIDE_CORE,
+    Loader,
+    Scenario,
+    cpu,
+    free_ports,
+    get_json,
+    running,
+    wait_for,
+)
 from gateway.core.contract.alias import Shadow
 from gateway.core.contract.records import HistoryEntry
 from gateway.settings.model import StoreSettings
@@ -31,6 +42,7 @@ from gateway.store.client import Store
 
 TENANTS = 8
 NICE = "19"
+WARM_UP = 0.2
 FOLLOW = 0.4
 """Seconds after which a live worker surely serves a pointer that was written: it looks four times a second."""
 
@@ -51,6 +63,11 @@ class Stage:
         self.mock = self.provider("mock")
         load = ("--keys", str(TENANTS), "--run-steps", str(self.run_steps), "--warm", str(self.warm))
         self.loader = Loader(build.BUILD / "load", self.folder / "bodies", self.mock, self.seconds, load)
+
+    def warm_up(self, scenario: Scenario, port: int, *, rate: int = 0) -> None:
+        """A moment of load that is not measured; none without a port."""
+        if port:
+            replace(self.loader, seconds=WARM_UP).run(scenario, port, rate=rate)
 
     def begin(self, name: str, command: Sequence[str], core: int, environment: Mapping[str, str] | None = None) -> int:
         """Start a process; its id."""
