@@ -15,6 +15,7 @@ from gateway.core.contract.release import PinClass
 from gateway.core.contract.run import Source
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation, RouteKind
+from gateway.live.owned import check_named
 from gateway.live.unmanaged import class_of, provider_of
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ async def find_run(worker: Worker, life: Life) -> None:
     """Set `run`, `source`, `resume`, `ticket` and `label`.
 
     Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree, 409
-    `run_stamp_missing` for provider state that no run of the tenant is known to own.
+    `run_stamp_missing` for provider state that no run of the tenant is known to own, 403 as `check_named`.
     """
     fields, envelope = life.incoming.fields, life.envelope
     assert envelope is not None
@@ -164,23 +165,8 @@ async def find_run(worker: Worker, life: Life) -> None:
     state_id = envelope.state_id
     if state_id and life.source is not Source.STATE:
         await _continue(worker, life, state_id)
-    if life.route is not None and life.route.alias and envelope.held:
-        await _check_held(worker, life, envelope.held)
-
-
-async def _check_held(worker: Worker, life: Life, held: str) -> None:
-    """Content that the provider keeps is its tenant's alone, though all of them may call the provider with one key. It says
-    nothing of the run: many may read the same. Raises Fault 403 `missing_right`."""
-    if life.view.auth != "keys" or "provider-state" in life.caller.rights:
-        return
-    if await worker.store.linked(life.caller.tenant, (held.rpartition("/")[2],)) is None:
-        raise Fault(
-            Kind.FORBIDDEN,
-            "missing_right",
-            "This key may not use cached content by its name: it lacks the right `provider-state`, and the name is not known to "
-            "be its own.",
-            param="cachedContent",
-        )
+    if life.view.auth == "keys":
+        await check_named(worker, life, life.body)
 
 
 def _from_ticket(life: Life, signed: bytes) -> None:

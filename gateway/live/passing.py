@@ -13,6 +13,7 @@ from gateway.live.admit import require
 from gateway.live.bind import bind
 from gateway.live.forward import forward
 from gateway.live.identify import find_run, is_json, name_alias, read_body
+from gateway.live.owned import check_named
 from gateway.live.relay import created, relay
 from gateway.live.rewrite import rewrite
 from gateway.live.unmanaged import provider_of
@@ -47,6 +48,8 @@ STATE_COLLECTIONS = frozenset(
     }
 )
 """First path segments under which a provider keeps state that an id alone opens."""
+NO_COLLECTION = frozenset(("v1", "v1alpha", "v1beta", "openai", "upload"))
+"""Segments that stand before a collection and are none."""
 
 
 async def pass_through(worker: Worker, life: Life) -> None:
@@ -77,6 +80,8 @@ async def pass_through(worker: Worker, life: Life) -> None:
     else:
         if life.envelope is not None and life.envelope.state_id:
             keeper = await _keeper(worker, life, life.envelope.state_id)
+        if life.body:
+            await check_named(worker, life, life.body)
         life.provider = keeper or provider_of(life)
         if life.body:
             await forward(worker, life, life.body)
@@ -141,10 +146,13 @@ def state_of(life: Life) -> list[str]:
     assert route is not None
     if route.operation is Operation.COUNT_TOKENS:
         return []
-    segments = [s for s in route.path.split("/") if s and s not in ("v1", "v1alpha", "v1beta", "openai")]
+    segments = [s for s in route.path.split("/") if s and s not in NO_COLLECTION]
     if segments[:1] == ["messages"]:
         # Anthropic keeps its batches below its messages.
         segments = segments[1:]
+    if route.dialect == "gemini" and len(segments) > 1:
+        # What is done to it stands behind its name.
+        segments[1] = segments[1].partition(":")[0]
     return segments if segments and segments[0] in STATE_COLLECTIONS else []
 
 

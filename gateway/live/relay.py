@@ -39,6 +39,8 @@ class Created(msgspec.Struct, gc=False):
     id: str = ""
     name: str = ""
     """Google's: `cachedContents/ID`."""
+    file: Created | None = None
+    """Where Google answers an upload: the file itself is within."""
 
 
 _created = msgspec.json.Decoder(Created).decode
@@ -102,6 +104,7 @@ async def created(worker: Worker, life: Life) -> None:
 def _id_of(body: bytes) -> str:
     try:
         made = _created(body)
+        made = made.file or made
         return made.id or made.name.rpartition("/")[2]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
