@@ -132,7 +132,7 @@ def _handler(backstage: Backstage, operation: Operation) -> Callable[[web.Reques
                 backstage.audit.write(actor.name, operation.name, about, fault.code)
             raise
         if operation.changes:
-            backstage.audit.write(actor.name, operation.name, about, "done")
+            backstage.audit.write(actor.name, operation.name, about, getattr(record, "audited", "done"))
         return _json(msgspec.json.encode(record))
 
     return handle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -142,3 +142,120 @@ class RunRestartAsk(Ask, frozen=True):
     run: Id
     tenant: str = ""
     """Needed when several tenants have a run of this id."""
+
+
+class ShadowList(Ask, frozen=True):
+    """Candidates that run alongside, or did."""
+
+    alias: str = ""
+    """One alias; without it all."""
+
+
+class ShadowPlanAsk(Ask, frozen=True):
+    """What a shadow would cost, and what it needs."""
+
+    alias: Id
+    candidate: Id
+    rate: float = 0.1
+    """Share of the runs, above 0 and at most 1."""
+    secondary: float | None = None
+    """Share of pairs for which the live release is asked a second time; by default what runs, or `shadow.secondary`."""
+    until_ms: int = 0
+    """End of the shadow; 0 is until it is stopped."""
+
+
+class ShadowStart(Ask, frozen=True):
+    """Run a candidate alongside, or change how it runs."""
+
+    alias: Id
+    candidate: Id
+    reason: Reason
+    rate: float = 0.1
+    secondary: float | None = None
+    until_ms: int = 0
+    acknowledged: bool = False
+    """Answers for what the plan's `acknowledge` names."""
+
+
+class ShadowStop(Ask, frozen=True):
+    """End a shadow."""
+
+    alias: Id
+    candidate: Id
+    """A release, or `all`."""
+    reason: Reason
+
+
+class ShadowOne(Ask, frozen=True):
+    """What a shadow found."""
+
+    alias: Id
+    candidate: str = ""
+    """Needed when the alias had several."""
+    since_ms: int = 0
+
+
+class PairList(Ask, frozen=True):
+    """Pairs of an alias."""
+
+    alias: Id
+    candidate: str = ""
+    sort: Literal["severity", "time"] = "severity"
+    limit: Many = 10
+
+
+class LineList(Ask, frozen=True):
+    """Whole lines of an alias, a page at a time."""
+
+    alias: Id
+    candidate: str = ""
+    since_ms: int = 0
+    before: str = ""
+    """Cursor of the page before."""
+    limit: Many = 500
+
+
+class PairOne(Ask, frozen=True):
+    """One pair."""
+
+    pair: Id
+    alias: str = ""
+    """Spares the search through all aliases."""
+    tenant: str = ""
+    """Finds a pair whose line is gone from the stream."""
+
+
+class RediffAsk(Ask, frozen=True):
+    """Compare stored pairs again."""
+
+    alias: Id
+    since_ms: int = 0
+    before: str = ""
+    """Cursor of the piece before."""
+    limit: Many = 500
+
+
+class ReplayAsk(Ask, frozen=True):
+    """Ask a candidate about the past."""
+
+    alias: Id
+    candidate: Id
+    since_ms: int
+    limit: Many = 1000
+    """Newest requests that are asked again."""
+    budget_micro: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Micro-USD after which no more is handed over; 0 is none but that of all shadows."""
+    secondary: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2
+    look: bool = False
+    """Only tell how far it is."""
+
+
+class TenantErase(Ask, frozen=True):
+    """Take away everything that is stored of a tenant."""
+
+    tenant: Id
+    reason: Reason
+    run: str = ""
+    """Only this run of it."""
+    cursor: str = ""
+    """Of the piece before."""

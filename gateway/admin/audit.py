@@ -12,7 +12,21 @@ from gateway.telemetry.log import Log
 
 log = Log("audit")
 
-KEPT = ("alias", "lane", "release", "to", "run", "tenant", "reason", "override", "stop_runs", "local")
+KEPT = (
+    "alias",
+    "lane",
+    "release",
+    "to",
+    "run",
+    "tenant",
+    "reason",
+    "override",
+    "stop_runs",
+    "local",
+    "candidate",
+    "rate",
+    "acknowledged",
+)
 """Members of a request that the line names."""
 LENGTH = 200
 """Characters kept of a member: a reason is a sentence, not a document."""
@@ -32,7 +46,7 @@ class Audit:
         """Actions by name and result."""
 
     def write(self, actor: str, action: str, about: Mapping[str, object], result: str) -> None:
-        """One line. `about` are members of the request, `result` is `done` or the code of the fault."""
+        """One line. `about` are members of the request, `result` is `done`, another word of the record, or the code of the fault."""
         self.written += 1
         self.results[action, result] = self.results.get((action, result), 0) + 1
         if result in ("invalid_admin_token", "right_missing", "foreign_host", "foreign_origin"):

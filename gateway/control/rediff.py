@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from gateway.control.desk import Desk
+from gateway.control.shadow_reads import entry_id
 from gateway.control.shadow_store import results
 from gateway.core.contract.pair import Line
 from gateway.core.contract.release import Mode, Release
@@ -21,18 +22,23 @@ Again = Callable[[Line, Contents, tuple[bytes, bytes]], Line | None]
 """How a pair is compared (`shadow.again`): rooms of one floor do not meet, so it is given."""
 
 
-async def rediff(desk: Desk, alias: str, again: Again, since_ms: int = 0) -> Rediffed:
-    """Compare the pairs of an alias again whose requests were made since then. Doing it twice changes nothing more.
+async def rediff(
+    desk: Desk, alias: str, again: Again, since_ms: int = 0, *, before: str = "", limit: int = 500
+) -> Rediffed:
+    """Compare up to `limit` pairs of an alias again whose requests were made since then, newest first; `before` goes on where
+    an earlier piece ended. Doing it twice changes nothing more.
 
-    Raises Fault 404 `alias_unknown`.
+    Raises Fault 404 `alias_unknown`, 400 `bad_cursor`.
     """
     await desk.alias(alias)
+    entry_id(before)
     passed: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     toolsets: dict[str, bytes | None] = {}
     looked = changed = 0
     async with results(desk) as store:
-        for entry, old in await pairs.entries(store, alias, since_ms=since_ms):
+        found = await pairs.entries(store, alias, since_ms=since_ms, before=before, limit=limit)
+        for entry, old in found:
             if old.at_ms < since_ms:
                 continue
             looked += 1
@@ -51,7 +57,14 @@ async def rediff(desk: Desk, alias: str, again: Again, since_ms: int = 0) -> Red
                 changed += 1
                 if new.pair_class is not old.pair_class:
                     classes[f"{old.pair_class.value} to {new.pair_class.value}"] += 1
-    return Rediffed(alias=alias, looked=looked, changed=changed, classes=dict(classes), passed_over=dict(passed))
+    return Rediffed(
+        alias=alias,
+        looked=looked,
+        changed=changed,
+        classes=dict(classes),
+        passed_over=dict(passed),
+        before=found[-1][0] if len(found) == limit else "",
+    )
 
 
 async def _tools(desk: Desk, release: str, known: dict[str, bytes | None]) -> bytes | None:

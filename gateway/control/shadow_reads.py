@@ -6,6 +6,8 @@ capture mode kept it.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from gateway.control.desk import Desk
@@ -13,14 +15,22 @@ from gateway.control.shadow_report import report as reported
 from gateway.control.shadow_store import results
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.pair import Line, Side
-from gateway.core.contract.shadowing import AnswerText, PairDetail, PairRow, ShadowReport
+from gateway.core.contract.shadowing import AnswerText, LinePage, PairDetail, PairRow, ShadowReport
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation
 from gateway.store import aliases, pairs
 from gateway.store.client import Store
 from gateway.store.pairs import Contents
 
-SORTS = ("severity", "time")
+
+class PageOrder(msgspec.Struct, frozen=True):
+    """Which lines are asked for; `before` is the cursor of the page before, empty for the first."""
+
+    alias: str
+    candidate: str = ""
+    since_ms: int = 0
+    before: str = ""
+    limit: int = 500
 
 
 async def report(desk: Desk, alias: str, candidate: str = "", since_ms: int = 0) -> ShadowReport:
@@ -50,12 +60,27 @@ async def listed(
     return [_row(line) for line in found[:limit]]
 
 
-async def lines(desk: Desk, alias: str, candidate: str = "", since_ms: int = 0, limit: int = 0) -> list[Line]:
-    """Whole lines, newest first, for an export. Raises Fault 404 `alias_unknown`."""
-    await desk.alias(alias)
+async def page(desk: Desk, order: PageOrder) -> LinePage:
+    """Whole lines, newest first, a page at a time; fewer than asked for, or none, where others are of another candidate.
+
+    Raises Fault 404 `alias_unknown`, 400 `bad_cursor`.
+    """
+    await desk.alias(order.alias)
+    entry_id(order.before)
     async with results(desk) as store:
-        found = await _lines(store, alias, candidate, since_ms)
-    return found[:limit] if limit else found
+        found = await pairs.entries(store, order.alias, since_ms=order.since_ms, before=order.before, limit=order.limit)
+    lines = (line for _, line in found if line.at_ms >= order.since_ms)
+    return LinePage(
+        lines=tuple(line for line in lines if order.candidate in ("", line.candidate.release)),
+        before=found[-1][0] if len(found) == order.limit else "",
+    )
+
+
+def entry_id(before: str) -> None:
+    """Raise Fault 400 `bad_cursor` for what is no entry id of a stream."""
+    if before and not re.fullmatch(r"\d{1,20}-\d{1,20}", before):
+        message = "the cursor is not one that an answer gave; leave it out to begin"
+        raise Fault(Kind.BAD_REQUEST, "bad_cursor", message, param="before")
 
 
 async def show(desk: Desk, pair: str, *, alias: str = "", tenant: str = "", contents: bool = False) -> PairDetail:

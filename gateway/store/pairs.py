@@ -170,9 +170,11 @@ async def lines(store: Store, alias: str, *, since_ms: int = 0, limit: int = LIN
     return [line for _, line in await entries(store, alias, since_ms=since_ms, limit=limit)]
 
 
-async def entries(store: Store, alias: str, *, since_ms: int = 0, limit: int = LINES_KEPT) -> list[tuple[str, Line]]:
-    """Lines of an alias with their entry ids, newest first: those written since then."""
-    key, end = store.keys.diffs(alias), "+"
+async def entries(
+    store: Store, alias: str, *, since_ms: int = 0, before: str = "", limit: int = LINES_KEPT
+) -> list[tuple[str, Line]]:
+    """Lines of an alias with their entry ids, newest first: those written since then, and before an entry."""
+    key, end = store.keys.diffs(alias), f"({before}" if before else "+"
     made: list[tuple[str, Line]] = []
     while len(made) < limit:
         page = await store.read("XREVRANGE", key, end, str(since_ms) if since_ms else "-", "COUNT", PAGE)

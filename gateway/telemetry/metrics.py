@@ -186,6 +186,7 @@ _STORE = (
 _HOUSE = (
     _counter("trivet_promotions_total", "Promotions by result.", "result"),
     _counter("trivet_rollbacks_total", "Rollbacks by result.", "result"),
+    _counter("trivet_erasures_total", "Tenants and runs erased, by result.", "result"),
     _counter("trivet_config_reload_total", "Reloads of the configuration.", "result"),
     _gauge("trivet_config_version", "1 for the configuration version in use.", "version", across=Across.MAX),
     _gauge("trivet_build_info", "1 for the version of the gateway.", "version", across=Across.MAX),

@@ -77,6 +77,8 @@ def audit(counters: Audit) -> Callable[[], Iterable[Reading]]:
                 yield "rollbacks_total", (result,), count
             elif action in ("rollout.promote", "alias.apply"):
                 yield "promotions_total", (result,), count
+            elif action == "tenant.erase" and result != "going_on":
+                yield "erasures_total", (result,), count
 
     return read
 

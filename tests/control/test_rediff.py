@@ -33,4 +33,6 @@ async def test_new_rules_give_new_lines_in_place_of_the_old_ones(desk: Desk, mad
     assert (await pairs.counts(desk.store, "agent"))[two[1]] == {"pair:identical": 0, "pair:divergent": 6}
     lines = await pairs.lines(desk.store, "agent")
     assert sorted(line.pair for line in lines) == sorted({line.pair for line in lines}) and len(lines) == 6
-    assert (await rediff(desk, "agent", again, since_ms=500)).changed == 0
+    first = await rediff(desk, "agent", again, limit=4)
+    assert first.looked == 4 and first.before
+    assert (await rediff(desk, "agent", again, before=first.before)).looked == 2

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.control.desk import Desk
-from gateway.control.shadow_reads import lines, listed, report, show, without_values
+from gateway.control.shadow_reads import PageOrder, listed, page, report, show, without_values
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.pair import PairClass
 from gateway.store import pairs
@@ -34,7 +34,25 @@ async def test_the_report_is_of_one_candidate_and_a_time(desk: Desk, placed: Pla
         await report(desk, "agent")
     assert "rel_b, rel_c" in caught.value.message
     assert (await report(desk, "agent", "rel_c")).pairs == 1
-    assert len(await lines(desk, "agent")) == 4 and len(await lines(desk, "agent", "rel_b", 1001, 1)) == 1
+
+
+async def test_lines_come_in_pages(desk: Desk, placed: Place) -> None:
+    """Page after page gives every line once, those of one candidate and time; a cursor of nobody's is refused."""
+    await placed("agent", {"*": "A"})
+    for number in range(5):
+        await keep(
+            desk.store, number, ("rel_a", "rel_c" if number == 2 else "rel_b"), alias="agent", at_ms=1000 + number
+        )
+    steps, order = [], PageOrder("agent", "rel_b", 1001, limit=2)
+    while True:
+        found = await page(desk, order)
+        steps += [line.at_ms for line in found.lines]
+        if not found.before:
+            break
+        order = msgspec.structs.replace(order, before=found.before)
+    assert steps == [1004, 1003, 1001]
+    with pytest.raises(Fault, match="bad_cursor"):
+        await page(desk, PageOrder("agent", before="+"))
 
 
 async def test_pairs_come_gravest_or_newest_first(desk: Desk, placed: Place) -> None:

@@ -178,6 +178,13 @@ class PairRow(Record, frozen=True):
     """Dimension and path of each difference, gravest first."""
 
 
+class LinePage(Record, frozen=True):
+    """Whole lines, newest first, and the cursor of the next page; empty when this was the last."""
+
+    lines: tuple[Line, ...]
+    before: str
+
+
 class AnswerText(Record, frozen=True):
     """One answer as it was put together."""
 
@@ -214,6 +221,8 @@ class Rediffed(Record, frozen=True):
     """`BEFORE to AFTER` of pairs whose class is another now."""
     passed_over: dict[str, int]
     """Pairs that could not be compared again, by reason: `expired`, `not kept whole`, `release_unknown`."""
+    before: str
+    """Cursor of the next piece; empty when this was the last."""
 
 
 class Replayed(Record, frozen=True):
