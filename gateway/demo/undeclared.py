@@ -43,7 +43,7 @@ async def notice(stage: Stage) -> None:
         took = time.monotonic() - began
         screen.command(f"trivet alias undeclared {MODEL}")
         rows = msgspec.json.decode(await stage.gateway.verb("alias", "undeclared", MODEL), type=list[TemplateRow])
-        known = msgspec.json.decode(await stage.gateway.verb("alias", "prompts", MODEL), type=TemplateList)
+        known = msgspec.json.decode(await stage.gateway.look(f"aliases/{MODEL}/prompts") or b"", type=TemplateList)
         tell(stage, rows, known, took)
         caught.let_go()
     await screen.read(1.5)
