@@ -24,6 +24,7 @@ from gateway.core.contract.release import Params, Release, Triple, release_id
 from gateway.core.contract.run import Stamp, run_digest
 from gateway.core.pinning.triple import DIGEST, check
 from gateway.core.rollout.rigor import Refused, Warned, may_release
+from gateway.settings.hosts import served
 from gateway.settings.model import AliasSettings
 from gateway.store import aliases, labels, releases, runs
 
@@ -49,7 +50,7 @@ async def create(desk: Desk, ask: ReleaseAsk, declared: AliasSettings | None = N
     for held in (parts.triple.prompt, parts.triple.tools):
         if DIGEST.fullmatch(held.digest) and await releases.artifact(desk.store, held.digest) is not None:
             stored.add(held.digest)
-    check(parts.triple, desk.settings.providers, stored)
+    check(parts.triple, {name: served(each) for name, each in desk.settings.providers.items()}, stored)
     release, warnings = _judged(desk, parts.triple, ask, declared or desk.settings.aliases.get(ask.alias), state)
     made = await releases.put(desk.store, release, parts.brought.artifacts)
     for label, address in parts.brought.labels.items():

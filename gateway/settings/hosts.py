@@ -86,6 +86,13 @@ def _models(key: str, each: EndpointSettings, provider: str, vendor: str, table:
             yield "warning", here, f"is no snapshot of {vendor} that the pinning table knows; is it spelled right?"
 
 
+def served(provider: ProviderSettings) -> frozenset[str] | None:
+    """The model ids that the endpoints of a provider serve, by either of their names; None when one serves any."""
+    if not provider.endpoints or not all(each.models for each in provider.endpoints):
+        return None
+    return frozenset(name for each in provider.endpoints for name in (*each.models, *each.models.values()))
+
+
 def _alias(config: Config, key: str, model: str) -> Found:
     """An alias whose snapshot no endpoint serves."""
     try:
@@ -93,9 +100,7 @@ def _alias(config: Config, key: str, model: str) -> Found:
     except ValueError:
         return
     provider = config.settings.providers.get(snapshot.provider)
-    if provider is None or not provider.endpoints or not all(each.models for each in provider.endpoints):
-        return
-    known = {name for each in provider.endpoints for name in (*each.models, *each.models.values())}
-    if snapshot.model not in known:
+    known = served(provider) if provider is not None else None
+    if known is not None and snapshot.model not in known:
         near = nearest(snapshot.model, known)
         yield "error", key, f"is served by no endpoint of provider {shown(snapshot.provider)}{near}; add it to `models`"

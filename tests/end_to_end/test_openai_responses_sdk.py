@@ -230,6 +230,22 @@ def test_cut_bodies_and_errors_raise(client: OpenAI, provider: Provider) -> None
     assert refused.value.body == own
 
 
+@pytest.mark.parametrize("status", [409, 500, 503, 504, 529])
+def test_d4_the_sdk_repeats_and_the_gateway_adds_nothing(gateway: Gateway, provider: Provider, status: int) -> None:
+    """Three attempts of the SDK are three calls upstream; the error that it raises in the end is the provider's own."""
+    said = b'{"error": {"message": "Later.", "type": "server_error", "param": null, "code": "busy"}}'
+    provider.then(*(answer(said, status, {"retry-after-ms": "1"}) for _ in range(3)))
+    seen = len(provider.requests)
+    with (
+        OpenAI(base_url=f"{gateway.base}/v1", api_key=KEY) as client,
+        pytest.raises(openai.APIStatusError, match="Later") as caught,
+    ):
+        client.responses.create(model=ALIAS, input="x")
+    assert (caught.value.status_code, caught.value.code) == (status, "busy")
+    counts = [each.fields["x-stainless-retry-count"] for each in provider.requests[seen:]]
+    assert counts == ["0", "1", "2"]
+
+
 def test_leaving_ends_the_call(client: OpenAI, provider: Provider) -> None:
     """A client that stops waiting ends the provider's call at once."""
     provider.then(hang)

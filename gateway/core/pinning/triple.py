@@ -31,10 +31,13 @@ class Problem:
     message: str
 
 
-def problems(triple: Triple, providers: Collection[str], artifacts: Collection[str]) -> tuple[Problem, ...]:
+def problems(
+    triple: Triple, providers: Mapping[str, Collection[str] | None], artifacts: Collection[str]
+) -> tuple[Problem, ...]:
     """All that keeps a triple from being released, in the order model, prompt, tools, params; empty when nothing does.
 
-    `providers` are the configured names, `artifacts` the digests that are stored.
+    `providers` are the configured names, each with the model ids that its endpoints serve, None where they serve any;
+    `artifacts` are the digests that are stored.
     """
     return (
         *_model(triple.model, providers),
@@ -44,7 +47,7 @@ def problems(triple: Triple, providers: Collection[str], artifacts: Collection[s
     )
 
 
-def check(triple: Triple, providers: Collection[str], artifacts: Collection[str]) -> None:
+def check(triple: Triple, providers: Mapping[str, Collection[str] | None], artifacts: Collection[str]) -> None:
     """Raises Fault 400 `bad_release` with every problem in its message and the first part at fault as `param`."""
     found: Sequence[Problem] = problems(triple, providers, artifacts)
     if found:
@@ -52,7 +55,7 @@ def check(triple: Triple, providers: Collection[str], artifacts: Collection[str]
         raise Fault(Kind.BAD_REQUEST, "bad_release", message, param=found[0].part)
 
 
-def _model(text: str, providers: Collection[str]) -> list[Problem]:
+def _model(text: str, providers: Mapping[str, Collection[str] | None]) -> list[Problem]:
     try:
         snapshot = Snapshot.parse(text)
     except ValueError:
@@ -61,6 +64,13 @@ def _model(text: str, providers: Collection[str]) -> list[Problem]:
     if snapshot.provider not in providers:
         known = ", ".join(sorted(providers)) or "none"
         found.append(Problem("model", f"there is no provider {snapshot.provider[:64]!r}; configured are: {known}."))
+    served = providers.get(snapshot.provider)
+    if served is not None and snapshot.model not in served:
+        found.append(
+            Problem(
+                "model", f"no endpoint of provider {snapshot.provider[:64]!r} serves it; add it to `models` of one."
+            )
+        )
     if not MODEL_ID.fullmatch(snapshot.model):
         found.append(Problem("model", "the id must be 1 to 256 printable ASCII characters without spaces."))
     return found

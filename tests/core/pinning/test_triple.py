@@ -20,14 +20,14 @@ GOOD = Triple(
 
 def parts(triple: Triple) -> list[tuple[str, str]]:
     """Part and message of each problem, with one provider and one artifact of each kind known."""
-    return [(p.part, p.message) for p in problems(triple, {"openai", "anthropic"}, {A, B})]
+    return [(p.part, p.message) for p in problems(triple, {"openai": None, "anthropic": ("claude-x",)}, {A, B})]
 
 
 def test_a_good_triple_passes() -> None:
     """A whole triple, and one that pins only the model, have no problem."""
     assert parts(GOOD) == []
     assert parts(Triple(MODEL)) == []
-    check(Triple(MODEL, params=GOOD.params), {"openai"}, {A, B})
+    check(Triple(MODEL, params=GOOD.params), {"openai": None}, {A, B})
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ def test_a_good_triple_passes() -> None:
         (Triple(""), "model", "provider/model-id"),
         (Triple("openai/"), "model", "provider/model-id"),
         (Triple("/gpt-4o"), "model", "provider/model-id"),
+        (Triple("anthropic/claude-y"), "model", "no endpoint of provider 'anthropic' serves it"),
         (Triple("mistral/mistral-large-2411"), "model", "no provider 'mistral'; configured are: anthropic, openai"),
         (Triple("openai/gpt 4o"), "model", "printable ASCII"),
         (Triple("openai/gpt-4ö"), "model", "printable ASCII"),
@@ -70,7 +71,7 @@ def test_i2_all_problems_are_named_at_once() -> None:
     """I2: three mistakes are one refusal that names all three, by part."""
     triple = Triple("gpt-4o", Leg(Mode.SERVE), Leg(Mode.SERVE, B), Params(drop=("model",)))
     with pytest.raises(Fault) as caught:
-        check(triple, set(), set())
+        check(triple, {}, set())
     fault = caught.value
     assert (fault.status, fault.code, fault.param) == (400, "bad_release", "model")
     for part in ("model: ", "prompt: ", "tools: ", "params: "):
@@ -79,4 +80,4 @@ def test_i2_all_problems_are_named_at_once() -> None:
 
 def test_no_provider_at_all() -> None:
     """Without a single provider the message says so."""
-    assert problems(Triple(MODEL), (), ())[0].message.endswith("configured are: none.")
+    assert problems(Triple(MODEL), {}, ())[0].message.endswith("configured are: none.")

@@ -23,6 +23,27 @@ WHOLE = frozenset(("role", "type", "id", "name", "format", "channel", "object"))
 CHOICE = frozenset(("index", "finish_reason", "delta", "message", "text"))
 """Members of a choice that have a word in the contract."""
 
+KNOWN = frozenset(
+    (
+        "choices",
+        "created",
+        "error",
+        "id",
+        "model",
+        "object",
+        "obfuscation",
+        "provider",
+        "request_id",
+        "service_tier",
+        "system_fingerprint",
+        "time_info",
+        "timings",
+        "usage",
+        "x_groq",
+    )
+)
+"""Members of an answer that are observed elsewhere, or say how it was made and nothing of what it says. Any other, such as the
+`citations` of a search, is kept."""
 SILENT = ("role", "index", "channel")
 """Members of a message that say nothing of the answer: whose it is, where it stands, which kind of text comes next."""
 
@@ -46,7 +67,7 @@ class Collected:
         if self._stream:
             decoder = StreamDecoder()
             decoder.feed(body)
-            return Reply(decoder.finish(), messages(chunks(body)))
+            return answered(decoder.finish(), chunks(body))
         whole = BodyDecoder(len(body))
         whole.feed(body)
         return of_body(whole.finish(), members(body))
@@ -60,7 +81,7 @@ def assembler(operation: Operation, stream: bool) -> Assembler:  # noqa: ARG001 
 def of_body(observed: Observed, body: dict[str, Any]) -> Reply:
     """The Reply of a whole body: choices, embeddings, or whatever else it holds."""
     if "choices" in body:
-        return Reply(observed, messages(iter([body])))
+        return answered(observed, iter([body]))
     if observed.error or not body:
         return Reply(observed)
     data = body.get("data")
@@ -76,15 +97,19 @@ def chunks(events: bytes) -> Iterator[dict[str, Any]]:
         yield dict_of(loads(data))
 
 
-def messages(parts: Iterator[dict[str, Any]]) -> tuple[Message, ...]:
-    """The messages that the choices of these chunks make, by index; a whole body is one chunk."""
+def answered(observed: Observed, parts: Iterator[dict[str, Any]]) -> Reply:
+    """The messages that the choices of these chunks make, by index, and what stands beside the choices: the last of its name,
+    for who streams it repeats it. A whole body is one chunk."""
     found: dict[int, Choice] = {}
+    beside: dict[str, Any] = {}
     for part in parts:
+        beside.update(telling({name: value for name, value in part.items() if name not in KNOWN}))
         for place, given in enumerate(list_of(part.get("choices"))):
             choice = dict_of(given)
             index = choice.get("index")
             found.setdefault(index if isinstance(index, int) else place, Choice()).put(choice)
-    return tuple(found[index].said() for index in sorted(found))
+    others = tuple(written({name: beside[name]}) for name in sorted(beside))
+    return Reply(observed, tuple(found[index].said() for index in sorted(found)), others)
 
 
 class Choice:

@@ -196,6 +196,17 @@ def test_choices_by_index() -> None:
     )
 
 
+def test_what_stands_beside_the_choices_is_kept() -> None:
+    """The citations of a search are part of the answer, once, however often a stream repeats them; how it was made is not."""
+    beside = {"citations": ["https://a.example"], "search_results": [], "x_groq": {"id": "1"}, "provider": "P"}
+    said = [{"index": 0, "message": {"content": "Yes."}, "delta": {"content": "Yes."}, "finish_reason": "stop"}]
+    chunk = json.dumps({"model": "m", "choices": said, **beside}).encode()
+    last = json.dumps({"model": "m", "choices": [], "usage": {}, **beside}).encode()
+    kept = ('{"citations":["https://a.example"]}',)
+    assert put_together([chunk], stream=False).others == kept
+    assert put_together([b"data: %b\n\ndata: %b\n\ndata: [DONE]\n\n" % (chunk, last)], stream=True).others == kept
+
+
 def test_text_completions() -> None:
     """The older completions have their text in the choice."""
     event = b'data: {"choices":[{"index":0,"text":"On","finish_reason":%b}]}\n\n'
