@@ -149,7 +149,7 @@ class Bench:
                 contestant, place, process = self.up[name]
                 store = self.store if name == "trivet" else 0
                 found[name][scenario.name] = self.loader.run(
-                    scenario,
+                    dataclasses.replace(scenario, conns=min(scenario.conns, contestant.conns)),
                     place.port,
                     rate=contestant.low_rate,
                     require=contestant.require,

@@ -52,7 +52,8 @@ class Contestant:
     launch: Callable[[Place], Launch]
     low_rate: int = 200
     """Requests a second of the latency scenario: well below what the contestant can do on one core."""
-    conns: int = 32
+    conns: int = 64
+    """Most connections it is loaded with. Nothing is measured when no request comes back within the slice."""
     require: str = ""
     """A header without which an answer counts as an error."""
 
@@ -207,7 +208,7 @@ CONTESTANTS = {
         Contestant("nginx", "Debian's nginx as reverse proxy", nginx),
         Contestant("envoy", "Envoy, one thread, no access log", envoy),
         Contestant("aiohttp", "a minimal proxy on aiohttp's server and client, uvloop", aiohttp_proxy),
-        Contestant("litellm", "LiteLLM's proxy, one worker, no database, no key check", litellm, low_rate=20),
+        Contestant("litellm", "LiteLLM's proxy, one worker, no database, no key check", litellm, low_rate=20, conns=8),
         Contestant(
             "trivet",
             "one live worker: keys, runs bound, stamps and journal in Redis, metrics",
