@@ -182,6 +182,7 @@ class Binder:
         """Draw the conclusion from the store's answer; `data` is what was given, if nothing is known."""
         want, counters = request.want, self._counters
         data, reply = answer
+        met = known is not None
         if type(reply) is not list or len(reply) < 3 or reply[0] != digest:
             # The answer of another command: none that follows can be trusted.
             self._line.drop("desync")
@@ -204,6 +205,9 @@ class Binder:
         self.recent.put((digest, want.alias), known)
         if fate == 0:
             counters.stamps_resumed += 1
+            if not met:
+                # Whoever bound it may have been killed before this host's log had it, or is another host.
+                await self._log.note(STAMP, _log_key(stamp), data)
             return Bound(stamp, new=False, step=step, durable="redis")
         if fate == 1:
             counters.stamps_new += 1

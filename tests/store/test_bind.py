@@ -145,6 +145,23 @@ async def test_f10_flushed_store_gets_the_stamp_back(redis_server: RealRedis, tm
         assert bound.stamp.release == "rel_1", "from the host log"
 
 
+async def test_a_run_bound_elsewhere_is_in_the_log_of_who_serves_it(redis_server: RealRedis, tmp_path: Path) -> None:
+    """G1: a run that the store knows and this host does not, as when its worker was killed at the store's answer, is logged
+    before it is served: an emptied store gets it back. Once for all its steps."""
+    async with opened(redis_server.url, tmp_path / "1") as other:
+        await until(lambda: settled(other))
+        await bind(other, stamp("r", "rel_1"))
+    async with opened(redis_server.url, tmp_path / "2") as live:
+        await until(lambda: settled(live))
+        for _ in range(3):
+            assert not (await bind(live, stamp("r", "rel_2"))).new
+        assert live.counters.log_appended == 1
+    Command(redis_server)("FLUSHALL")
+    async with opened(redis_server.url, tmp_path / "2") as after:
+        bound = await bind(after, stamp("r", "rel_2"), resume=True)
+        assert bound.stamp.release == "rel_1"
+
+
 async def test_flushed_scripts(redis_server: RealRedis, tmp_path: Path) -> None:
     """SCRIPT FLUSH costs no binding."""
     async with opened(redis_server.url, tmp_path) as live:
