@@ -18,9 +18,10 @@ MARKS = {
     "openai": (b"file_id",),
     "responses": (b"file_id", b"vector_store_ids"),
     "anthropic": (b"file_id",),
-    "gemini": (b"fileUri", b"file_uri", b"SearchStoreNames", b"search_store_names"),
+    "gemini": (b'ri"', b'ames"'),
 }
-"""What stands in a body of this dialect that names a file or a store of files."""
+"""What stands in a body of this dialect that names a file or a store of files: ends of names where they have two spellings, as
+each costs a search."""
 ANY_MARKS = (*dict.fromkeys(mark for marks in MARKS.values() for mark in marks), b"training_file", b"validation_file")
 """The same where the route is no operation of a dialect: batches, vector stores, fine-tuning."""
 MOST = 64
