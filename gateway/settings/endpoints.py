@@ -37,6 +37,14 @@ def dialects(name: str, provider: ProviderSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(dialect for said in each for dialect in said)) if all(each) else ()
 
 
+def unattended(name: str, provider: ProviderSettings) -> bool:
+    """Whether the gateway can call a provider when nobody asks: no endpoint is left without a credential where the caller's
+    own is forwarded. `background_api_key` stands in for it at hosts of the provider's vendor."""
+    vendor = vendor_of(name, provider.base_url, provider.vendor)
+    stand_in = bool(provider.background_api_key.strip())
+    return all(each.api_key != CLIENT or (stand_in and each.vendor == vendor) for each in resolved(name, provider))
+
+
 def _resolved(endpoint: EndpointSettings, provider: ProviderSettings, vendor: str) -> EndpointSettings:
     own = endpoint.vendor or vendor_of_host(endpoint.url) or vendor
     near = _place(endpoint.url) == _place(provider.base_url)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from gateway.core.contract.exchange import Observed
 from gateway.core.pinning.classify import vendor_of
-from gateway.core.pinning.prices import NO_PRICES, Price, PriceTable, named, price
+from gateway.core.pinning.prices import NO_PRICES, Price, PriceTable, cost, named, price
 from gateway.settings import tables
 from gateway.settings.load import Config
 from gateway.settings.model import PriceSettings, ProviderSettings
@@ -44,6 +45,20 @@ class PriceBook:
             return self._known[model]
         except KeyError:
             return self._look_up(model)
+
+    def of(self, model: str, observed: Observed | None) -> Price | None:
+        """The price of the model that was called; of a name without one, that of the model which answered for it."""
+        found = self.find(model)
+        if found is None and observed is not None and observed.model:
+            found = self.find(f"{model.partition('/')[0]}/{observed.model}")
+        return found
+
+    def cost(self, model: str, observed: Observed | None) -> int | None:
+        """What an exchange with a model costs in millionths of a US dollar; None while its tokens or their price are unknown."""
+        if observed is None or observed.usage is None:
+            return None
+        found = self.of(model, observed)
+        return cost(observed.usage, found) if found is not None else None
 
     def _look_up(self, model: str) -> Price | None:
         if len(self._known) >= MODELS_KEPT:

@@ -37,6 +37,8 @@ IDLE_SECONDS = 60.0
 RECLAIM_SECONDS = 10.0
 RECLAIMED = 64
 """Abandoned jobs taken over at a time."""
+LEFT = 1000
+"""Jobs of an earlier process of this name that are taken up again at the start."""
 TROUBLE_SECONDS = 1.0
 """Pause while the store cannot be used."""
 PATIENCE_MS = 1000
@@ -76,18 +78,21 @@ class Post:
     now_ms: Callable[[], int]
     dice: random.Random
     """Decides whether candidate or secondary is asked first."""
+    held: Callable[[], str] = lambda: ""
+    """Why no job is taken now, in a word; empty when there is no reason."""
 
 
 class Shift:
-    """One worker's loop. `tally` counts; `run` ends when it is cancelled, and what it had in hand comes back to another."""
+    """One worker's loop. `tally` counts; `run` ends when it is cancelled, and what it had in hand comes back: to the next process
+    of its name at once, to others after a while."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: Post, tally: Tally | None = None) -> None:
         self._post = post
-        self.tally = Tally({}, {})
+        self.tally = tally or Tally({}, {})
 
     async def run(self) -> None:
         """Work until cancelled."""
-        post = self._post
+        post, resumed = self._post, False
         send, receive = anyio.create_memory_object_stream[Delivery](0)
         async with anyio.create_task_group() as group, send:
             async with receive:
@@ -96,6 +101,11 @@ class Shift:
             while True:
                 try:
                     await jobs.prepare(post.store)
+                    if not resumed:
+                        await caps.forget(post.store, post.consumer)
+                        found, resumed = await jobs.left(post.store, post.consumer, LEFT), True
+                        for delivery in found:
+                            await send.send(delivery)
                     await self._feed(send)
                 except Fault:
                     await anyio.sleep(TROUBLE_SECONDS)
@@ -104,12 +114,19 @@ class Shift:
         """Hand out jobs, new ones and abandoned ones, one at a time as somebody is free. Raises Fault."""
         post, reclaimed = self._post, 0.0
         while True:
+            await self._free()
             found = await jobs.take(post.store, post.consumer, post.settings().slots, TAKE_MS)
             if anyio.current_time() - reclaimed > RECLAIM_SECONDS:
                 reclaimed = anyio.current_time()
                 found += await jobs.reclaim(post.store, post.consumer, RECLAIMED, self._idle_ms())
             for delivery in found:
                 await send.send(delivery)
+
+    async def _free(self) -> None:
+        """Wait while there is a reason to take nothing."""
+        while why := self._post.held():
+            self.tally.waits[why] = self.tally.waits.get(why, 0) + 1
+            await anyio.sleep(PATIENCE_MS / 1000)
 
     def _idle_ms(self) -> int:
         return int((self._post.settings().timeout + IDLE_SECONDS) * 1000)
@@ -128,7 +145,7 @@ class Shift:
             return
         except Exception as error:  # noqa: BLE001 - a job that breaks the worker must not end it: it is counted and comes again
             self.tally.errors += 1
-            log.error("a job failed", error=type(error).__name__, deliveries=delivery.deliveries)  # noqa: TRY400 - no contents
+            log.error("a job failed", error=type(error).__name__, attempts=delivery.deliveries)  # noqa: TRY400 - no contents
             return
         self.tally.end(word)
 

@@ -84,6 +84,15 @@ async def release(store: Store, lease: str, spent: int, now_ms: int) -> None:
     await store.read_many(commands)
 
 
+async def forget(store: Store, worker: str) -> None:
+    """Give back the slots of leases that begin with a worker's name and a dot: its earlier process is dead."""
+    key = store.keys.shadow_state()
+    mine = f"slot:{worker}.".encode()
+    held = [name for name in await store.read("HKEYS", key) if name.startswith(mine)]
+    if held:
+        await store.do("HDEL", key, *held)
+
+
 async def pause(store: Store, provider: str, until_ms: int) -> None:
     """No shadow call to this provider until then: it is near its limit, and live traffic comes first."""
     await store.script(PAUSE, sha(PAUSE), [store.keys.shadow_state()], [provider, until_ms])

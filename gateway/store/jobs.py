@@ -31,16 +31,17 @@ return 1
 
 
 RECLAIM = """
-local found = {}
-for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4])) do
+local found, ask = {}, {'XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4]}
+if ARGV[5] then ask[#ask + 1] = ARGV[5] end
+for _, pending in ipairs(redis.call(unpack(ask))) do
   local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], pending[1])
   local entry = claimed[1]
   found[#found + 1] = {pending[1], pending[4] + 1, entry and entry[2] or {}}
 end
 return found
 """
-"""Take over what others have not finished. KEYS: jobs. ARGV: group, consumer, idle ms, count. Reply: id, deliveries, fields of
-each; no fields where the entry is gone, which newer servers then forget by themselves."""
+"""Take over what others have not finished. KEYS: jobs. ARGV: group, consumer, idle ms, count, and the consumer whose jobs these
+are where only one's are meant. Reply: id, deliveries, fields of each; no fields where the entry is gone, which newer servers then forget by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,17 @@ async def reclaim(store: Store, consumer: str, count: int, idle_ms: int) -> list
     """Up to `count` jobs that their worker has not finished for `idle_ms`: it died, or hangs. They are now this consumer's."""
     command = ("EVAL", RECLAIM, 1, store.keys.shadow_jobs(), GROUP, consumer, idle_ms, count)
     return [_delivery((entry, fields), int(times)) for entry, times, fields in await _again(store, command)]
+
+
+async def left(store: Store, consumer: str, count: int) -> list[Delivery]:
+    """Up to `count` jobs that an earlier process under this very name did not finish: it is dead, nobody has to wait for them."""
+    command = ("EVAL", RECLAIM, 1, store.keys.shadow_jobs(), GROUP, consumer, 0, count, consumer)
+    return [_delivery((entry, fields), int(times)) for entry, times, fields in await _again(store, command)]
+
+
+async def drop_stale(store: Store, now_ms: int) -> int:
+    """Take out the jobs that are too old to be worked on; how many there were. For when nobody takes any."""
+    return int(await store.read("XTRIM", store.keys.shadow_jobs(), "MINID", now_ms - LIFE_MS))
 
 
 async def done(store: Store, ids: Sequence[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from gateway.settings.endpoints import dialects, resolved
+from gateway.settings.endpoints import dialects, resolved, unattended
 from gateway.settings.model import EndpointSettings, ProviderSettings
 
 OPENAI, AZURE = "https://api.openai.com", "https://n.openai.azure.com"
@@ -75,3 +76,27 @@ def test_each_endpoint_speaks_its_own() -> None:
     assert dialects("x", both) == ("openai", "anthropic")
     assert dialects("openai", ProviderSettings(base_url=OPENAI)) == ("openai", "responses")
     assert dialects("mine", ProviderSettings(base_url="https://api.together.xyz")) == ()
+
+
+@pytest.mark.parametrize(
+    ("members", "may"),
+    [
+        ({"api_key": "k"}, True),
+        ({"api_key": ""}, True),
+        ({"api_key": "client"}, False),
+        ({"api_key": "client", "background_api_key": "k"}, True),
+        ({"api_key": "k", "endpoints": [{"url": "https://b.example", "api_key": "client"}]}, False),
+        (
+            {
+                "api_key": "client",
+                "background_api_key": "k",
+                "endpoints": [{"url": "https://b.example", "vendor": "azure", "api_key": "client"}],
+            },
+            False,
+        ),
+    ],
+)
+def test_who_can_be_called_when_nobody_asks(members: dict[str, object], may: bool) -> None:
+    """The shadow calls with a key of the gateway's own, or not at all."""
+    given = msgspec.convert({"base_url": "https://a.example", "vendor": "openai", **members}, ProviderSettings)
+    assert unattended("p", given) is may

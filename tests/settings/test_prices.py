@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.pinning.prices import price
 from gateway.settings import tables
 from gateway.settings.load import read
@@ -68,3 +69,12 @@ providers: {{openai: {{base_url: "https://api.openai.com", {prices}}}}}
     found = list(unpriced(read(text.encode(), Path("f.yaml"), {})))
     assert [(level, key) for level, key, _ in found] == [("warning", "aliases.a.first_release.model")] * warned
     assert all("providers.openai.prices" in message for _, _, message in found)
+
+
+def test_what_an_exchange_costs() -> None:
+    """By the model that was called, else by the one that answered; unknown tokens or prices cost nothing that is known."""
+    usage = Usage(input=1_000_000, output=2_000_000)
+    assert book().cost("own/anything", Observed(usage=usage)) == 0
+    assert book().cost("openai/floats", Observed(model="gpt-4o-mini-x", usage=usage)) == 1_100_000
+    assert book().cost("openai/floats", Observed(usage=usage)) is None
+    assert book().cost("own/anything", Observed()) is None and book().cost("own/anything", None) is None

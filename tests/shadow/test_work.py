@@ -246,3 +246,30 @@ async def test_a_skip_of_one_call_is_the_jobs(store: Store) -> None:
     async with working(one):
         await ended(store, one, 1)
     assert one.tally.ended == {"skip:wrong_dialect": 1}
+
+
+async def test_what_a_killed_worker_had_in_hand_is_done_by_the_next_of_its_name(store: Store) -> None:
+    """After kill -9 the same worker comes back, gives up its old slots and goes on with its jobs at once."""
+    await offer(store, job(at_ms=NOW))
+    await jobs.take(store, "w1", 1, 10)
+    await caps.admit(store, caps.Caps(1, 0, 600_000), "openai", "w1.req_1.rel_2.rel_2", NOW)
+    one = shift(store, Scripted(), slots=1)
+    async with working(one):
+        await ended(store, one, 1)
+    assert one.tally.ended == {"pair:identical": 1}
+
+
+async def test_nothing_is_taken_while_there_is_a_reason(store: Store) -> None:
+    """Memory under pressure stops the taking of jobs, counted by reason, and nothing else."""
+    script, why = Scripted(), ["memory"]
+    settings = ShadowSettings(slots=1)
+    post = Post(store, script, script, lambda: settings, "w1", lambda: NOW, random.Random(1), lambda: why[0])
+    one = Shift(post)
+    await offer(store, job(at_ms=NOW))
+    async with working(one):
+        with anyio.fail_after(5):
+            while not one.tally.waits.get("memory"):
+                await anyio.sleep(0.01)
+        assert script.asked == []
+        why[0] = ""
+        await ended(store, one, 1)

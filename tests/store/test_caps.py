@@ -47,3 +47,12 @@ async def test_a_pause_never_becomes_shorter(store: Store) -> None:
     assert await caps.admit(store, LIMITS, "anthropic", "a", NOW) == YES
     assert await caps.admit(store, LIMITS, "openai", "b", NOW + 100) == YES
     assert await caps.pauses(store, NOW + 100) == {}
+
+
+async def test_a_worker_that_came_back_gives_up_its_earlier_slots(store: Store) -> None:
+    """A restart does not wait for the leases of the process that died; other workers keep theirs."""
+    await caps.admit(store, LIMITS, "openai", "w1.req.rel", NOW)
+    await caps.admit(store, LIMITS, "openai", "w10.req.rel", NOW)
+    await caps.forget(store, "w1")
+    assert await caps.admit(store, LIMITS, "openai", "w2.req.rel", NOW) == YES
+    assert (await caps.admit(store, LIMITS, "openai", "w3.req.rel", NOW)).why == "slots"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import pytest
 
@@ -97,3 +99,22 @@ async def test_a_deleted_group_is_made_again(store: Store) -> None:
     await offer(store, 4)
     assert [d.job for d in await jobs.take(store, "one", 10, 10)] == [job(4)]
     assert (await jobs.depth(store)).oldest_ms > 0
+
+
+async def test_the_next_process_of_a_name_goes_on_at_once(store: Store) -> None:
+    """What a killed process had in hand is its successor's without a wait, counted as another delivery; others' is not."""
+    await jobs.prepare(store)
+    await offer(store, 1, 2)
+    await jobs.take(store, "w1", 1, 10)
+    await jobs.take(store, "w2", 1, 10)
+    (found,) = await jobs.left(store, "w1", 10)
+    assert found.job == job(1) and found.deliveries == 2
+
+
+async def test_jobs_that_are_too_old_go(store: Store) -> None:
+    """While nobody takes jobs, those that nobody would work on any more leave the queue."""
+    await jobs.prepare(store)
+    await store.do("XADD", store.keys.shadow_jobs(), "1000-0", "job", b"{}")
+    await offer(store, 1)
+    assert await jobs.drop_stale(store, int(time.time() * 1000)) == 1
+    assert (await jobs.depth(store)).jobs == 1
