@@ -24,9 +24,11 @@ from gateway.cli import (
     rollout,
     run,
     serve,
+    shadow,
     show,
     status,
     store,
+    tenant,
 )
 from gateway.cli.exits import Exit, exit_of
 from gateway.cli.reach import Failed
@@ -52,7 +54,7 @@ def build() -> App:
     app.command(check.check)
     app.command(status.status)
     app.command(rollback.rollback)
-    for noun in (release, alias, rollout, run, key, store, config, imports):
+    for noun in (release, alias, rollout, shadow, run, tenant, key, store, config, imports):
         app.command(noun.build())
     return app
 

@@ -25,3 +25,10 @@ def since_ms(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
+
+
+def until_ms(text: str) -> int:
+    """`48h` or `7d` from now, or a UTC time, as milliseconds since the epoch; 0 for nothing. Raises Failed."""
+    if match := re.fullmatch(r"(\d{1,6})([smhd])", text):
+        return time.time_ns() // 1_000_000 + int(match[1]) * _UNITS[match[2]] * 1000
+    return since_ms(text)

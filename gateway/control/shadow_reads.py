@@ -57,6 +57,8 @@ async def listed(
         found = await _lines(store, alias, candidate, 0)
     if sort == "severity":
         found.sort(key=lambda line: (-line.severity, line.similarity, -line.at_ms))
+    else:
+        found.sort(key=lambda line: -line.at_ms)  # a line compared again is a newer entry
     return [_row(line) for line in found[:limit]]
 
 

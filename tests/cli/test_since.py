@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.cli.reach import Failed
-from gateway.cli.since import since_ms
+from gateway.cli.since import since_ms, until_ms
 
 
 def test_durations_count_back_from_now() -> None:
@@ -30,3 +30,11 @@ def test_other_words_are_refused(text: str) -> None:
     with pytest.raises(Failed, match="write 90m") as caught:
         since_ms(text)
     assert caught.value.code == 2
+
+
+def test_until_is_ahead() -> None:
+    """A duration counts from now on, a time stands for itself, nothing is 0."""
+    now = time.time_ns() // 1_000_000
+    assert 0 <= until_ms("2h") - now - 7_200_000 < 5000
+    assert until_ms("2026-11-02T08:00") == since_ms("2026-11-02T08:00")
+    assert until_ms("") == 0

@@ -59,7 +59,7 @@ async def test_pairs_come_gravest_or_newest_first(desk: Desk, placed: Place) -> 
     """By severity, or by time; each says in what it differs and where."""
     await placed("agent", {"*": "A"})
     for number, severity in enumerate((0.1, 0.9, 0.5)):
-        await keep(desk.store, number, AB, alias="agent", severity=severity)
+        await keep(desk.store, number, AB, alias="agent", severity=severity, at_ms=1000 + number)
     assert [row.severity for row in await listed(desk, "agent", limit=2)] == [0.9, 0.5]
     assert [row.severity for row in await listed(desk, "agent", "rel_b", sort="time")] == [0.5, 0.9, 0.1]
     assert (await listed(desk, "agent"))[0].differs == ("numbers $.text",)
