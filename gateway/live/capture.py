@@ -15,6 +15,7 @@ from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.job import Job
 from gateway.core.contract.pair import CAPTURES, least
 from gateway.live.answers import coded
+from gateway.upstream.answer import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
+PAUSE_SECONDS, LONGEST_SECONDS = 10.0, 300.0
+"""Shortest and longest pause of a shadow after a live refusal."""
+RATE_STATUS = 429
 WHOLE = 10_000
 """Rates and shares are parts of this."""
 FIELDS = frozenset(
@@ -107,6 +111,13 @@ def offer(worker: Worker, life: Life, copy: Copy, ended: float) -> None:
     for shadow in copy.shadows:
         if worker.store.offers.room(len(body) + len(reply)):
             worker.store.offers.put(_encode(_job(life, copy, shadow, ended)), body, reply)
+
+
+def give_way(worker: Worker, life: Life) -> None:
+    """A provider refused a live request for its rate: the shadow leaves it alone at once (faults.md E13)."""
+    wait = retry_after(life.answer.out.fields) if life.answer is not None else None
+    seconds = min(max(wait or PAUSE_SECONDS, PAUSE_SECONDS), LONGEST_SECONDS)
+    worker.store.offers.pause(life.provider, life.at_ms + int(seconds * 1000))
 
 
 def _unfit(life: Life, copy: Copy) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Event, Exposure, Step
 from gateway.core.contract.run import Pin, Source
-from gateway.live.capture import offer
+from gateway.live.capture import RATE_STATUS, give_way, offer
 from gateway.live.costs import cost_of
 from gateway.live.limits import leave
 from gateway.live.overhead import millis, overhead
@@ -40,6 +40,8 @@ def record(worker: Worker, life: Life) -> None:
     worker.store.step(stamp, entry(life, stamp, ended, worker.notices))
     if life.copy is not None:
         offer(worker, life, life.copy, ended)
+        if life.status == RATE_STATUS:
+            give_way(worker, life)
     _expose(worker, life, stamp)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)

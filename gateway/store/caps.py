@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.store.client import Store
-from gateway.store.scripts import sha
+from gateway.store.scripts import PAUSE, sha
 
 HOUR_MS = 3_600_000
 
@@ -33,13 +33,6 @@ return {'ok', 0}
 """
 """Take a slot. KEYS: state. ARGV: provider, now ms, hour, budget of an hour in micro-USD (0: none), slots, lease id, lease ms.
 Reply: `ok`, or why not and until when (ms)."""
-
-PAUSE = """
-local until_ms = tonumber(redis.call('HGET', KEYS[1], 'pause:' .. ARGV[1]) or '0')
-if tonumber(ARGV[2]) > until_ms then redis.call('HSET', KEYS[1], 'pause:' .. ARGV[1], ARGV[2]) end
-return 1
-"""
-"""Pause a provider; a pause never becomes shorter. KEYS: state. ARGV: provider, until ms."""
 
 
 @dataclass(frozen=True, slots=True)

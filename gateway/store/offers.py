@@ -17,7 +17,7 @@ from gateway.store.counters import StoreCounters
 from gateway.store.keys import Keys
 from gateway.store.line import Line, LineOptions
 from gateway.store.resp import argument, pack
-from gateway.store.scripts import sha
+from gateway.store.scripts import PAUSE, sha
 from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 
@@ -57,13 +57,14 @@ class Offers:
         self._counters = counters
         self.renew(shadow)
         probe = pack("HSET", keys.shadow_state(), "probe", worker)
-        options = LineOptions("shadow", lambda: probe, LIMIT_SECONDS, (OFFER,))
+        options = LineOptions("shadow", lambda: probe, LIMIT_SECONDS, (OFFER, PAUSE))
         where = store if not store.shadow_redis else replace(store, redis=store.shadow_redis, sentinel=None)
         self._line = Line(Finder(where), options, counters.shadow)
         self._line.on_up = self.flush
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._asked = 0
+        self._paused: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -107,6 +108,15 @@ class Offers:
             self._asked += 1
             line.send(command, _Batch(self, len(batch), size))
         self._counters.shadow_queued = len(self._queue)
+        if self._queue and line.up and self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def pause(self, provider: str, until_ms: int) -> None:
+        """Have the shadow leave a provider alone until then; what is said already, or cannot be said now, is left out."""
+        if until_ms > self._paused.get(provider, 0) and self._line.up:
+            self._paused[provider] = until_ms
+            command = pack("EVALSHA", sha(PAUSE), 1, self._keys.shadow_state(), provider, until_ms)
+            self._line.send(command, _Heard())
 
     def answered(self, size: int, sent: int, taken: int, why: str = "queue_full") -> None:
         """The fate of a batch of `sent` jobs in `size` bytes: so many were taken, the others were not for this reason. A batch
@@ -136,8 +146,18 @@ class Offers:
     def _tick(self) -> None:
         self._timer = None
         self.flush()
-        if self._queue and self._loop is not None and self._line.up:
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+
+class _Heard:
+    """Takes an answer that nobody waits for; an error is counted by the line."""
+
+    __slots__ = ()
+
+    def done(self, value: Any) -> None:
+        """The store has it."""
+
+    def fail(self, error: BaseException) -> None:
+        """It has not: the shadow will see for itself."""
 
 
 class _Batch:

@@ -186,6 +186,13 @@ a minute counts, ms that a run goes on, ms that a day's spend is kept, how many 
 Reply: account, then of the others requests, tokens, runs of one request, workers, spend; then digests of the runs that go on.
 """
 
+PAUSE = """
+local until_ms = tonumber(redis.call('HGET', KEYS[1], 'pause:' .. ARGV[1]) or '0')
+if tonumber(ARGV[2]) > until_ms then redis.call('HSET', KEYS[1], 'pause:' .. ARGV[1], ARGV[2]) end
+return 1
+"""
+"""Pause a provider; a pause never becomes shorter. KEYS: state. ARGV: provider, until ms."""
+
 LIVE = (BIND, REPLAY, HEARTBEAT, CREATE_ALIAS, SHARE)
 """What a live worker loads when it connects."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from gateway.core.contract.alias import Lane, Shadow
 from gateway.core.contract.job import Job
 from gateway.live.capture import Copy
-from gateway.store import jobs
+from gateway.store import caps, jobs
 from gateway.store.client import Store
 from gateway.store.jobs import Delivery
 from tests.live.gateway import LiveGateway, release
@@ -147,6 +148,23 @@ def test_what_is_no_answer_to_compare_with_is_counted(
     gateway.request("POST", "/v1/chat/completions", body, {"x-stainless-retry-count": "1"})
     gateway.wait(lambda: gateway.store.counters.shadow_dropped)
     assert gateway.store.counters.shadow_dropped == {reason: 1}
+
+
+def test_a_live_refusal_pauses_the_shadow(gateway: LiveGateway, upstream: Provider) -> None:
+    """E13: when the provider refuses a live request for its rate, every shadow worker hears at once to leave it alone."""
+    gateway.request("POST", "/v1/chat/completions", ASKED)
+    taken(gateway, 1)
+    refused = {"error": {"message": "slow down", "type": "rate_limit", "param": None, "code": "rate_limit_exceeded"}}
+    upstream.then(answer(refused, 429, {"retry-after": "60"}))
+    before = time.time() * 1000
+    assert gateway.request("POST", "/v1/chat/completions", ASKED, {"x-stainless-retry-count": "1"}).status == 429
+
+    async def paused() -> dict[str, int]:
+        async with Store(gateway.settings.store) as store:
+            return await caps.pauses(store, int(before))
+
+    gateway.wait(lambda: gateway.call(paused()))
+    assert gateway.call(paused())["openai"] >= before + 59_000
 
 
 def test_a_copy_never_holds_more_than_its_room() -> None:
