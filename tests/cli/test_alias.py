@@ -20,7 +20,7 @@ def test_list_and_show(gateway: Gateway) -> None:
 
 def test_unknown_alias_is_1(gateway: Gateway) -> None:
     """A name nobody knows is refused with the names there are."""
-    done = gateway.cli("alias", "show", "suport", status=1)
+    done = gateway.shell("alias", "show", "suport", status=1)
     assert "other, support" in done.stderr
 
 

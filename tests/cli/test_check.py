@@ -58,7 +58,7 @@ def test_live_asks_the_store(gateway: Gateway) -> None:
     found = gateway.json("check", "--live")
     assert found["store"]["safe"] is True
     assert found["aliases"] == {"support": "version 1", "other": "version 1"}
-    assert "version 1" in gateway.cli("check", "--live").stdout
+    assert "version 1" in gateway.shell("check", "--live").stdout
 
 
 def test_live_without_a_store_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

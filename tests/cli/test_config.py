@@ -19,7 +19,7 @@ def test_schema_is_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_show_is_what_is_in_force(gateway: Gateway) -> None:
     """Version and choices of the running gateway, no key."""
-    text = gateway.cli("config", "show").stdout
+    text = gateway.shell("config", "show").stdout
     assert "gpt-4o-2024-08-06" in text
     assert "sk-provider-test-key" not in text
     assert gateway.json("config", "show")["auth"] == "none"

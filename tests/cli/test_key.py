@@ -151,7 +151,7 @@ def test_c5_revoked_key_is_refused_within_a_second_or_two(capsys: pytest.Capture
         reader = threading.Thread(target=read)
         reader.start()
         provider.wait_for(3)
-        gateway.cli("key", "revoke", one["sha256"][:12])
+        gateway.shell("key", "revoke", one["sha256"][:12])
         for _ in range(60):
             if status(one["key"]) == 401:
                 break

@@ -47,7 +47,7 @@ def test_tokens_come_from_the_environment() -> None:
     ]
     with running(admin={"tokens": tokens}) as gateway:
         assert "admin.tokens" in gateway.cli("status", status=4).stderr
-        gateway.cli("status", TRIVET_ADMIN_TOKEN="token-a-secret")
+        gateway.shell("status", TRIVET_ADMIN_TOKEN="token-a-secret")
         words = ("release", "create", "--model", "openai/gpt-4o-2024-08-06")
         done = gateway.cli(*words, status=4, TRIVET_ADMIN_TOKEN="token-a-secret")
         assert "'release'" in done.stderr

@@ -20,7 +20,7 @@ def stable(gateway: Gateway) -> str:
 def test_create_prints_the_id_and_is_idempotent(gateway: Gateway) -> None:
     """The same triple has the same id, whatever the note; standard output is the id alone."""
     words = ("release", "create", "--model", OTHER, "--set", "temperature=0", "--drop", "top_k")
-    first = gateway.cli(*words)
+    first = gateway.shell(*words)
     second = gateway.cli(*words, "--note", "again")
     assert first.stdout == second.stdout
     assert first.stdout.strip().startswith("rel_")

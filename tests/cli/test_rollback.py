@@ -16,17 +16,23 @@ from tests.provider import Provider
 NEW = "openai/gpt-4o-2024-11-20"
 
 
-@pytest.fixture
-def promoted() -> Iterator[Gateway]:
-    """Two workers whose alias was promoted from MODEL to NEW; run `r-old` is on MODEL, `r-new` on NEW."""
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    """Two workers; `support` starts on MODEL."""
     with Provider() as provider:
         aliases = {"support": {"first_release": {"model": MODEL}}}
-        with running({"openai": provider.url}, aliases=aliases, serve={"workers": 2}) as gateway:
-            call(gateway, "support", "r-old")
-            new = gateway.json("release", "create", "--model", NEW)["id"]
-            gateway.cli("rollout", "promote", "support", "--release", new, "--reason", "t", "--override", "me")
-            call(gateway, "support", "r-new")
-            yield gateway
+        with running({"openai": provider.url}, aliases=aliases, serve={"workers": 2}) as made:
+            yield made
+
+
+@pytest.fixture
+def promoted(gateway: Gateway) -> Gateway:
+    """The alias was promoted from MODEL to NEW; run `r-old` was bound before that, `r-new` after it."""
+    new = gateway.json("release", "create", "--model", NEW)["id"]
+    call(gateway, "support", "r-old")
+    gateway.cli("rollout", "promote", "support", "--release", new, "--reason", "t", "--override", "me")
+    call(gateway, "support", "r-new")
+    return gateway
 
 
 def model(gateway: Gateway, run: str) -> str:
@@ -49,7 +55,7 @@ def test_i5_running_runs_stay_and_new_ones_go_back(promoted: Gateway) -> None:
 
 def test_prints_before_after_and_time(promoted: Gateway) -> None:
     """For a person: both releases, and how long all workers took. Twice is harmless (I4)."""
-    done = promoted.cli("rollback", "support", "--reason", "worse")
+    done = promoted.shell("rollback", "support", "--reason", "worse")
     assert "before" in done.stdout
     assert "2 workers confirmed within" in done.stdout
     assert "nothing to do" in promoted.cli("rollback", "support", "--reason", "worse").stdout
@@ -65,20 +71,23 @@ def test_i4_only_to_what_was_stable(promoted: Gateway) -> None:
 
 def test_stop_runs(promoted: Gateway) -> None:
     """With --stop-runs the bad release's runs end with 409, never another model."""
+    bad = promoted.json("alias", "show", "support")["state"]["lanes"]["*"]["release"]
     promoted.cli("rollback", "support", "--reason", "dangerous", "--stop-runs")
     body = {"model": "support", "messages": []}
     answer = httpx.post(f"{promoted.base}/v1/chat/completions", json=body, headers={"x-trivet-run": "r-new"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "release_blocked")
     assert model(promoted, "r-old") == MODEL
+    promoted.cli("release", "unblock", bad, "--reason", "for the next test")
 
 
 def test_works_with_the_background_process_dead(promoted: Gateway) -> None:
     """The command says that the admin port is away, works on the store, and still measures every worker."""
-    promoted.kill("control", signal.SIGKILL)
+    pid = promoted.kill("control", signal.SIGKILL)
     done = promoted.cli("rollback", "support", "--reason", "worse", "--direct")
     assert "2 workers confirmed within" in done.stdout
     assert model(promoted, "fresh") == MODEL
     assert promoted.json("alias", "history", "support", "--direct")[0]["actor"].startswith("local")
+    promoted.wait_restarted("control", pid)
 
 
 def test_silent_worker_is_named(promoted: Gateway) -> None:

@@ -10,7 +10,7 @@ def test_promote_moves_new_runs_and_keeps_old_ones(gateway: Gateway) -> None:
     """Without a person who answers for it, it is refused; then workers follow at once and bound runs stay."""
     new = gateway.json("release", "create", "--model", "openai/gpt-4o-2024-11-20")["id"]
     words = ("rollout", "promote", "support", "--release", new, "--reason", "newer")
-    assert "--override" in gateway.cli(*words, status=1).stderr
+    assert "--override" in gateway.shell(*words, status=1).stderr
     done = gateway.cli(*words, "--override", "alice")
     assert "1 worker confirmed within" in done.stdout
     assert "alice" in done.stderr

@@ -26,7 +26,7 @@ def test_show_is_a_table_of_steps(gateway: Gateway) -> None:
     assert [step["step"] for step in found["steps"]][:2] == [1, 2]
     assert found["stamps"][0]["alias"] == "support"
     assert found["steps"][0]["cost_micro"] == 43  # 5 at 2.50 and 3 at 10.00 US dollars per million, half up
-    table = gateway.cli("run", "show", "r-1").stdout
+    table = gateway.shell("run", "show", "r-1").stdout
     for word in ("bound to", "steps", "support", "openai/gpt-4o-2024-08-06", "200 ok", "5/3", "$0.000043"):
         assert word in table
 

@@ -23,7 +23,7 @@ def test_dead_background_process_is_said(gateway: Gateway) -> None:
     try:
         pid = gateway.kill("control")
         time.sleep(0.2)
-        done = gateway.cli("status")
+        done = gateway.shell("status")
         assert "does not answer" in done.stderr
         assert "support" in done.stdout
     finally:

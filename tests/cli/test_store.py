@@ -10,7 +10,7 @@ from tests.store.servers import RealRedis
 
 def test_where_and_safe(gateway: Gateway) -> None:
     """An embedded store is safe and says its size."""
-    text = gateway.cli("store").stdout
+    text = gateway.shell("store").stdout
     assert "noeviction" in text
     assert "keys" in text
     assert gateway.json("store")["safe"] is True
