@@ -20,6 +20,8 @@ import anyio
 import msgspec
 from anyio.abc import Process
 
+from gateway.demo import commands
+
 START_SECONDS = 30.0
 END_SECONDS = 8.0
 """Longer than the drain that `configuration` grants."""
@@ -66,7 +68,11 @@ def configuration(folder: Path, provider: str, url: str, *, workers: int = 2) ->
         "store": {"redis": "embedded", "data_dir": str(folder / "data")},
         "unmanaged": "learn",
         "default_provider": {"openai": provider},
-        "providers": {provider: {"base_url": url, "api_key": "client", "allow_private": True}},
+        # agents bring their own key; a shadow calls with one of the gateway's
+        "providers": {
+            provider: {"base_url": url, "api_key": "client", "background_api_key": "any-word", "allow_private": True}
+        },
+        "capture": "redacted",
         "serve": {"workers": workers, "drain": "2s", "notice": "0s"},
         # a baseline as the default has it is open for five minutes
         "undeclared": {"baseline_runs": 10, "baseline_time": "0s"},
@@ -82,9 +88,7 @@ class Gateway:
         self._log = folder / "gateway.log"
         self._processes = folder / "data" / "run" / "processes.json"
         self._process: Process | None = None
-        here, paths = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
-        self.environment["PYTHONPATH"] = os.pathsep.join((here, paths)) if paths else here
 
     @classmethod
     @asynccontextmanager
@@ -120,7 +124,7 @@ class Gateway:
                     if all(part.state == "ready" and part.pid for part in found.parts.values()):
                         return found
                 if self._process is not None and self._process.returncode is not None:
-                    break
+                    raise GatewayFailed(f"the gateway ended before it was ready\n{self.tail()}")
                 await anyio.sleep(0.02)
         raise GatewayFailed(f"the gateway was not ready within {seconds:.0f} s\n{self.tail()}")
 
@@ -139,14 +143,12 @@ class Gateway:
 
         Raises Refused, GatewayFailed.
         """
-        command = [sys.executable, "-m", "gateway", *words, "--config", str(self.config), "--json"]
-        done = await anyio.run_process(command, check=False, env=self.environment, cwd=self.folder)
-        said = done.stderr.decode().strip()
-        if done.returncode == 1:
-            raise Refused(said.removeprefix("trivet: "))
-        if done.returncode:
-            raise GatewayFailed(f"trivet {words[0]} ended with code {done.returncode}: {said}")
-        return done.stdout
+        done = await commands.run((*words, "--config", str(self.config), "--json"), self.folder, self.environment)
+        if done.code == 1:
+            raise Refused(done.err.removeprefix("trivet: "))
+        if done.code:
+            raise GatewayFailed(f"trivet {words[0]} ended with code {done.code}: {done.err}")
+        return done.out
 
     async def look(self, path: str) -> bytes | None:
         """GET a page of the admin port's API; None when it says 404. Raises GatewayFailed."""
@@ -167,6 +169,7 @@ class Gateway:
         return ""
 
     async def _start(self) -> None:
+        commands.warm()
         with self._log.open("wb") as log:
             self._process = await anyio.open_process(
                 [sys.executable, "-m", "gateway.demo.tether", "serve", "--config", str(self.config)],

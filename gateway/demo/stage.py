@@ -85,9 +85,9 @@ async def work_all(
     agent: Agent,
     cases: Iterable[Case],
     prefix: str = "",
+    caught: Caught | None = None,
     *,
     advance: Advance = lambda: None,
-    caught: Caught | None = None,
 ) -> Sequence[Run]:
     """Work on all cases, AT_ONCE at a time unless they are to be caught; runs in the order of their cases."""
     listed = list(cases)

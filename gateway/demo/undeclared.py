@@ -14,15 +14,16 @@ import msgspec
 from gateway.core.contract.records import TemplateList, TemplateRow
 from gateway.demo.agent import MODEL, SYSTEM, cases
 from gateway.demo.screen import milliseconds
-from gateway.demo.served import GatewayFailed
 from gateway.demo.stage import Caught, Stage, work_all
 
 WAS, IS = "Reply to the customer, be brief.", "Reply to the customer, and always offer a gift."
 """The sentence that changes."""
-HELD = 3
-"""Runs of the redeployed agent that are stopped after their first request, until it is noticed."""
 HANDFUL = 5
-NOTICE_SECONDS = 20.0
+"""Most runs of the redeployed agent, each held after its first request, until it is noticed."""
+APART = 0.8
+"""Seconds between two of them."""
+NOTICE_SECONDS = 15.0
+"""After the last of them."""
 
 
 async def notice(stage: Stage) -> None:
@@ -30,16 +31,16 @@ async def notice(stage: Stage) -> None:
     screen = stage.screen
     screen.heading("6. A prompt is shipped without a release")
     agent, caught = stage.pinned.redeployed(SYSTEM.replace(WAS, IS)), Caught()
-    screen.say(
-        f"The agent is deployed again, {HELD} runs make their first request. Its prompt had a sentence that now says:"
-    )
+    screen.say("The agent is deployed again with another sentence in its prompt, and one run after the other begins:")
     screen.say(IS)
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: work_all(agent, cases(70_000, HELD), "desk", caught=caught))
-        await caught.until(HELD)
         began = time.monotonic()
         with screen.working("the gateway learns what is sent"):
-            await _noticed(stage)
+            for count, case in enumerate(cases(70_000, HANDFUL), 1):
+                group.start_soon(work_all, agent, [case], "desk", caught)
+                await caught.until(count)
+                if await _noticed(stage, APART if count < HANDFUL else NOTICE_SECONDS):
+                    break
         took = time.monotonic() - began
         screen.command(f"trivet alias undeclared {MODEL}")
         rows = msgspec.json.decode(await stage.gateway.verb("alias", "undeclared", MODEL), type=list[TemplateRow])
@@ -49,15 +50,15 @@ async def notice(stage: Stage) -> None:
     await screen.read(1.5)
 
 
-async def _noticed(stage: Stage) -> None:
-    """Return when something undeclared is listed. Raises GatewayFailed."""
-    with anyio.move_on_after(NOTICE_SECONDS):
+async def _noticed(stage: Stage, seconds: float) -> bool:
+    """Whether something undeclared is listed within so many seconds."""
+    with anyio.move_on_after(seconds):
         while True:
             page = await stage.gateway.look(f"undeclared?alias={MODEL}")
             if page is not None and msgspec.json.decode(page):
-                return
+                return True
             await anyio.sleep(0.05)
-    raise GatewayFailed(f"the changed prompt was not noticed within {NOTICE_SECONDS:.0f} s\n{stage.gateway.tail()}")
+    return False
 
 
 def tell(stage: Stage, rows: Sequence[TemplateRow], known: TemplateList, took: float) -> None:
@@ -72,7 +73,7 @@ def tell(stage: Stage, rows: Sequence[TemplateRow], known: TemplateList, took: f
     )
     requests = sum(row.requests for row in rows)
     screen.claim(
-        f"noticed after {requests} requests, {milliseconds(took)} after the last of them, down to the sentence",
+        f"noticed after {requests} requests, {milliseconds(took)} after the first of them, down to the sentence",
         len(rows) == 1 and rows[0].leg == "prompt" and requests <= HANDFUL and news == [IS],
     )
     sent = len(stage.pinned.sent)
