@@ -316,7 +316,11 @@ def running(
     """A gateway with this configuration (members merged over a default), started and ready, ended afterwards.
 
     `start=False` leaves starting to the test. The data_dir's path is short, so the embedded store uses a unix socket.
+    The shadow process costs as much as a worker and has work only where bodies are captured: there alone it is started,
+    unless `arguments` name the roles.
     """
+    if not {"capture", "shadow"} & settings.keys() and "--roles" not in arguments:
+        arguments = (*arguments, "--roles", "live,control")
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     config = folder / "gateway.yaml"
     made = configuration(folder, providers or {"openai": "http://127.0.0.1:9"}, **settings)
