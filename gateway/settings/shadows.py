@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.core.contract.release import Snapshot
-from gateway.settings.endpoints import CLIENT, dialects, resolved
+from gateway.settings.endpoints import dialects, unattended
 from gateway.settings.load import Config
 from gateway.settings.model import Settings
 from gateway.settings.problems import shown
@@ -51,7 +51,7 @@ def refusals(settings: Settings, stable: Snapshot, candidate: Snapshot, secondar
         )
         yield Refusal("shadow_provider", "shadow.providers", message)
     for name in dict.fromkeys((candidate.provider, *((stable.provider,) if secondary else ()))):
-        if not _has_key(settings, name):
+        if not unattended(name, settings.providers[name]):
             message = (
                 f"provider {name} is called with its callers' own keys, and nobody calls for a shadow: "
                 f"write `providers: {{{name}: {{background_api_key: ...}}}}` in the configuration"
@@ -110,13 +110,6 @@ def findings(config: Config) -> Iterator[tuple[str, str, str]]:
             if not declared.acknowledge:
                 for sentence in to_acknowledge(settings, round(declared.rate * WHOLE)):
                     yield "error", key, f"{sentence}; write `acknowledge: true` beside its release to answer for that"
-
-
-def _has_key(settings: Settings, name: str) -> bool:
-    provider = settings.providers[name]
-    if provider.background_api_key.strip():
-        return True
-    return any(endpoint.api_key not in ("", CLIENT) for endpoint in resolved(name, provider))
 
 
 def _snapshot(settings: Settings, model: str) -> Snapshot | None:

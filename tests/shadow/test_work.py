@@ -17,6 +17,7 @@ from gateway.core.contract.job import Job
 from gateway.core.contract.pair import PairClass, Side
 from gateway.core.contract.release import Release, Triple
 from gateway.settings.model import ShadowSettings
+from gateway.shadow import again as comparing
 from gateway.shadow.compare import Call, Tools
 from gateway.shadow.ports import Called, Skip
 from gateway.shadow.work import Post, Shift
@@ -273,3 +274,36 @@ async def test_nothing_is_taken_while_there_is_a_reason(store: Store) -> None:
         assert script.asked == []
         why[0] = ""
         await ended(store, one, 1)
+
+
+async def test_a_kept_pair_can_be_compared_and_asked_again(store: Store) -> None:
+    """What the worker kept whole gives the very line again; as a job of a replay, long after and for a candidate in no shadow, it
+    becomes a pair of its own."""
+    one = shift(store, Scripted({"rel_2": lambda: said("rel_2", "It costs 41.")}))
+    await offer(store, job(at_ms=NOW))
+    async with working(one):
+        await ended(store, one, 1)
+    kept = await pairs.get(store, "t", "req_1.rel_2")
+    assert kept is not None and comparing.again(*kept, (b"", b"")) == kept[0]
+    old = comparing.job_of(kept[1])
+    assert old is not None
+    late = msgspec.structs.replace(old, pair="req_1.rel_3", candidate="rel_3", at_ms=1, replay_ms=NOW)
+    await offer(store, late)
+    async with working(one):
+        await ended(store, one, 2)
+    assert {line.candidate.release: line.replay_ms for line in await pairs.lines(store, "support")} == {
+        "rel_2": 0,
+        "rel_3": NOW,
+    }
+
+
+@pytest.mark.parametrize("run", ["", "run-1"])
+async def test_i9_what_is_erased_is_not_sent_to_anybody(store: Store, run: str) -> None:
+    """I9: a job of a request made before its tenant or run was erased ends as a skip, and no provider is asked."""
+    await store.do("HSET", store.keys.shadow_state(), pairs.mark("t", run), NOW)
+    script = Scripted()
+    one = shift(store, script)
+    await offer(store, job(at_ms=NOW))
+    async with working(one):
+        await ended(store, one, 1)
+    assert one.tally.ended == {"skip:erased": 1} and script.asked == []
