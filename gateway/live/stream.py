@@ -159,7 +159,8 @@ async def array(worker: Worker, life: Life, out: Outgoing, first: bytes) -> None
     """Relay an answer that is one JSON array, as it comes. `first` is what came of it already.
 
     A client that reads element by element knows the end by the closing bracket: of an answer that lacks its end, that bracket
-    stays here. After a cut comes nothing, for what would stand in the array might stand within an element.
+    stays here. After a cut comes nothing, for what would stand in the array might stand within an element. No length is
+    declared: an array that lacks its end could not be told from a whole one by its framing.
     """
     incoming, dialect, route = life.incoming, life.dialect, life.route
     assert dialect is not None and route is not None
@@ -168,7 +169,7 @@ async def array(worker: Worker, life: Life, out: Outgoing, first: bytes) -> None
     observed = life.observed = decoder.observed
     calls = observed.tool_calls
     life.sending = True
-    incoming.start(out.status, response_lines(life, out), out.length)
+    incoming.start(out.status, response_lines(life, out), None)
     send = incoming.send if life.copy is None else life.copy.through(incoming.send)
     linked = 0
     data = first

@@ -105,8 +105,10 @@ def test_e1_e2_a_cut_array_ends_uncleanly_after_what_came(
 def test_e3_a_clean_end_of_a_broken_array_is_not_success(
     gemini: LiveGateway, provider: Provider, sent: bytes, seen: bytes
 ) -> None:
-    """E3: an array that lacks its bracket, or an answer that lacks its end; then the bracket stays here."""
-    provider.then(stream([sent], headers=ARRAY))
+    """E3: an array that lacks its bracket, or an answer that lacks its end, be its length declared or not; then the bracket
+    stays here."""
+    provider.then(stream([sent], headers=ARRAY), answer(sent))
+    assert ask(gemini) == (200, seen, False)
     assert ask(gemini) == (200, seen, False)
 
 
