@@ -311,17 +311,20 @@ def running(
     arguments: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
     start: bool = True,
+    shadowing: bool = False,
     **settings: Any,
 ) -> Iterator[Gateway]:
     """A gateway with this configuration (members merged over a default), started and ready, ended afterwards.
 
-    `start=False` leaves starting to the test. The data_dir's path is short, so the embedded store uses a unix socket.
+    `start=False` leaves starting to the test; without `shadowing` there is no shadow process, which few tests need. The data_dir's path is short, so the embedded store uses a unix socket.
     The shadow process costs as much as a worker and has work only where bodies are captured: there alone it is started,
     unless `arguments` name the roles.
     """
     if not {"capture", "shadow"} & settings.keys() and "--roles" not in arguments:
         arguments = (*arguments, "--roles", "live,control")
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
+    if not shadowing and "--roles" not in arguments:
+        arguments = (*arguments, "--roles", "live,control")
     config = folder / "gateway.yaml"
     made = configuration(folder, providers or {"openai": "http://127.0.0.1:9"}, **settings)
     config.write_text(yaml.safe_dump(made))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def serve(
     *,
     config: Annotated[str, Parameter(env_var="TRIVET_CONFIG", show_default=False)] = "",
-    roles: str = "live,control",
+    roles: str = "live,control,shadow",
     share_port: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Run the gateway: live workers, the background process, and the embedded store when it is used.
+    """Run the gateway: live workers, the background and the shadow process, and the embedded store when it is used.
 
     SIGTERM or ctrl-C: readiness turns red, the port closes, streams finish (`serve.drain`), the store ends last.
     A second one ends at once. SIGHUP, or a change of the file, reads the configuration again; a broken one is refused
@@ -32,7 +32,7 @@ def serve(
     config
         Configuration file; by default config/gateway.yaml, then gateway.yaml, then built-in defaults.
     roles
-        Which processes to run, for containers that split them: live, control.
+        Which processes to run, for containers that split them: live, control, shadow.
     share_port
         Join a port that another trivet of the same user serves: for handing over without a refused connection.
     """

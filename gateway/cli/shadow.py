@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from gateway.cli import shadow_found, shadow_past, show
+from gateway.cli import shadow_found, shadow_past, shadow_work, show
 from gateway.cli.confirm import confirmed
 from gateway.cli.exits import Exit
 from gateway.cli.moved import acknowledged
@@ -28,6 +28,7 @@ def build() -> App:
     app.command(status)
     shadow_found.add(app)
     shadow_past.add(app)
+    app.command(shadow_work.work)
     return app
 
 

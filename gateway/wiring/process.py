@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
-ROLES = ("live", "control")
+ROLES = ("live", "control", "shadow")
 """Processes that `--roles` may name in this version."""
 
 EXIT_CONFIG = 78
@@ -166,6 +166,8 @@ def start(words: list[str]) -> int:
     line = Line(task.line)
     if task.role == "live":
         from gateway.wiring.live import start as begin  # noqa: PLC0415 - a process loads its own role only
+    elif task.role == "shadow":
+        from gateway.wiring.shadow import start as begin  # noqa: PLC0415 - a process loads its own role only
     else:
         from gateway.wiring.background import start as begin  # noqa: PLC0415 - a process loads its own role only
     return begin(task, line)

@@ -1,7 +1,8 @@
 """`trivet serve`: a supervisor of live workers, the background process and the embedded store.
 
-Order is its whole business. Up: ports reserved, store, background and workers, and only when all are ready the banner.
-Down: workers first (readiness red, listener closed, streams finish), then the background process, the store last.
+Order is its whole business. Up: ports reserved, store, background and workers, and only when all are ready the banner. The
+shadow comes after that, and nobody waits for it. Down: workers first (readiness red, listener closed, streams finish) and the
+shadow with them, then the background process, the store last.
 A process that dies in between is started again; the others do not notice.
 """
 
@@ -75,6 +76,7 @@ class House:
     store: EmbeddedServer | None = None
     workers: list[Child] = field(default_factory=list)
     background: Child | None = None
+    shadow: Child | None = None
     ending: bool = False
 
     @property
@@ -95,7 +97,7 @@ class House:
     @property
     def children(self) -> list[Child]:
         """All processes that run this program."""
-        return [*self.workers, *([self.background] if self.background is not None else [])]
+        return [*self.workers, *(child for child in (self.background, self.shadow) if child is not None)]
 
     def follow(self) -> None:
         """A process took a new configuration: keep a copy of it for whichever process dies next."""
@@ -143,6 +145,8 @@ async def _serve(plan: Plan, announce: Callable[[Served], None]) -> None:
                 try:
                     failure = await _up(house, signals, group)
                     if failure is None:
+                        if house.shadow is not None:
+                            group.start_soon(house.shadow.keep)
                         announce(_served(house))
                         await _until_told(house, signals)
                 finally:
@@ -225,6 +229,8 @@ def _hire(house: House) -> None:
     if house.admin is not None:
         address = join_address(house.admin.host, house.admin.port)
         house.background = Child(Assignment("control", 0, config, address, good))
+    if "shadow" in house.plan.roles:
+        house.shadow = Child(Assignment("shadow", 0, config, "", good))
     for child in house.children:
         child.changed = house.write_processes
         child.reloaded = house.follow
@@ -257,6 +263,8 @@ async def _up(house: House, signals: AsyncIterator[signal.Signals], home: TaskGr
     if ordered:
         return ""
     for child in house.children:
+        if child is house.shadow:
+            continue  # not started yet, and nobody waits for it
         if child.refusal:
             return child.refusal
         if not child.ready.is_set():
@@ -297,6 +305,8 @@ async def _down(house: House, signals: AsyncIterator[signal.Signals]) -> None:
             for child in house.workers:
                 if child.state != "new":
                     drains.start_soon(end_worker, child)
+            if house.shadow is not None and house.shadow.state != "new":
+                drains.start_soon(house.shadow.end_within, BACKGROUND_SECONDS)
         if (
             house.background is not None
             and house.background.state != "new"

@@ -24,7 +24,7 @@ def test_arguments_round_trip() -> None:
 def test_unknown_role_is_a_usage_error() -> None:
     """A word that is no role ends with 2."""
     with pytest.raises(SystemExit) as ended:
-        read(["shadow"])
+        read(["sentinel"])
     assert ended.value.code == 2
 
 
