@@ -105,6 +105,9 @@ def show_(alias: str, /, *, reach: Reach = HERE) -> int:
             show.line(
                 f"canary {state.split.candidate} gets {state.split.weight / 100:g}% of {show.plain(state.split.lanes)}"
             )
+        for shadow in state.shadows:
+            until = f" until {show.when(shadow.until_ms)}" if shadow.until_ms else ""
+            show.line(f"shadow {shadow.candidate} on {shadow.rate / 100:g}% of runs{until}")
         show.table(
             ("worker", "serves version#", "alive"),
             [(w.worker, w.versions.get(state.name, ""), w.alive) for w in detail.workers],

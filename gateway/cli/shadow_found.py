@@ -210,10 +210,14 @@ def _beside(one: AnswerText, other: AnswerText) -> None:
     for side, word in ((one, "primary"), (other, "candidate")):
         failed = f", failed: {side.failed}" if side.failed else ""
         made.add_column(f"{word} {side.release} {side.model}{failed}", ratio=1, overflow="fold")
-    for name in ("reasoning", "text"):
-        made.add_row(*marked(getattr(one, name), getattr(other, name)))
-    made.add_row(*marked("\n".join(one.calls), "\n".join(other.calls)))
-    made.add_row(*marked(f"({one.finish})", f"({other.finish})"))
+    for left, right in (
+        (one.reasoning, other.reasoning),
+        (one.text, other.text),
+        ("\n".join(one.calls), "\n".join(other.calls)),
+        (one.finish and f"({one.finish})", other.finish and f"({other.finish})"),
+    ):
+        if left or right:
+            made.add_row(*marked(left, right))
     screen = show.console()
     screen.print(made)
 

@@ -24,6 +24,8 @@ from gateway.store import runs
 DAY_MS = 86_400_000
 RUNS = 200
 """Runs whose journals are read; of more, the number of requests is scaled up."""
+LISTED = 5000
+"""Newest runs of a release that are counted; of more, a day's number is reckoned from the time these took."""
 STEPS = 2000
 """Entries of runs of one request that are read, likewise."""
 
@@ -73,20 +75,19 @@ async def _traffic(desk: Desk, state: AliasState) -> tuple[int, list[Step]]:
     alone, whole = await runs.of_one_request(desk.store, state.name, since_ms=since, limit=STEPS)
     found = list(alone)
     requests = _scaled(len(alone), desk.now_ms - min((s.at_ms for s in alone), default=0), whole=whole)
-    stamps = [
-        stamp
-        for release in dict.fromkeys(lane.release for lane in state.lanes.values())
-        for stamp in await runs.of_release(desk.store, release, since_ms=since, limit=100_000)
-        if stamp.alias == state.name
-    ]
-    looked = 0
-    for stamp in stamps[:RUNS]:
-        journal = await runs.journal(desk.store, run_digest(stamp.tenant, stamp.run))
-        steps = [step for step in journal.steps if step.alias == state.name and step.at_ms >= since]
-        looked += len(steps)
-        found += steps
-    if stamps:
-        requests += round(looked * len(stamps) / min(len(stamps), RUNS))
+    for release in dict.fromkeys(lane.release for lane in state.lanes.values()):
+        listed = await runs.of_release(desk.store, release, since_ms=since, limit=LISTED)
+        stamps = [stamp for stamp in listed if stamp.alias == state.name]
+        if not stamps:
+            continue
+        looked = 0
+        for stamp in stamps[:RUNS]:
+            journal = await runs.journal(desk.store, run_digest(stamp.tenant, stamp.run))
+            steps = [step for step in journal.steps if step.alias == state.name and step.at_ms >= since]
+            looked += len(steps)
+            found += steps
+        bound = _scaled(len(stamps), desk.now_ms - listed[-1].at_ms, whole=len(listed) < LISTED)
+        requests += round(looked * bound / min(len(stamps), RUNS))
     return requests, found
 
 

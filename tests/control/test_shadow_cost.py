@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.control import shadow_cost as rooms
 from gateway.control.desk import Desk
 from gateway.control.shadow_cost import DAY_MS, estimate
 from gateway.core.contract.alias import AliasState
@@ -59,6 +60,20 @@ async def test_the_last_day_is_counted_and_priced(desk: Desk, placed: Place) -> 
     assert found.candidate_micro == round(100 * 0.1 * 3500)
     assert found.secondary_micro == round(100 * 0.1 * 0.2 * 3500)
     assert (found.cap_micro, found.why) == (120_000_000, "")
+
+
+async def test_more_than_is_counted_is_reckoned_from_its_time(
+    desk: Desk, placed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the newest runs and steps are read, a day's number follows from the time that these took."""
+    state = await placed("agent", {"*": "A"})
+    await traffic(desk, state, runs=10, alone=0)
+    monkeypatch.setattr(rooms, "LISTED", 5)
+    assert (await told(desk, state)).requests == 2 * round(5 * DAY_MS / 1000)
+    await desk.store.do("DEL", desk.store.keys.release_runs(state.lanes["*"].release))
+    await traffic(desk, state, runs=0, alone=10)
+    monkeypatch.setattr(rooms, "STEPS", 5)
+    assert (await told(desk, state)).requests == round(5 * DAY_MS / 4995)
 
 
 async def test_what_is_not_known_is_said(desk: Desk, placed: Place) -> None:
