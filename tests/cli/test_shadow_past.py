@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.cli import shadow_past
+from gateway.settings.model import StoreSettings
+from gateway.store import jobs, pairs
+from gateway.store.client import Store
 from tests.cli.past import Past, Said, stored
 
 
@@ -40,6 +47,38 @@ def test_replay_hands_over_and_ends_by_its_budget(past: Past, capsys: Said) -> N
     past.type(*words, past.candidate, "--budget", "0.00001", status=1)
     assert "the budget is spent" in capsys.readouterr().err
     past.type(*words, past.other, "--secondary", "2", status=2)
+
+
+def test_replay_stays_until_every_request_has_its_result(
+    past: Past, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hands over, looks while somebody works, and ends when nothing is on its way; started again there is nothing to do."""
+    monkeypatch.setattr(shadow_past, "LOOK_SECONDS", 0.02)
+    worker = threading.Thread(target=lambda: asyncio.run(work(past.url, 3)))
+    worker.start()
+    words = ("shadow", "replay", "support", "--since", "2023-01-01", "--candidate", past.other, "--json")
+    try:
+        past.type(*words)
+    finally:
+        worker.join()
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pairs"], told["done"], told["queued"], told["left"]) == (3, 3, 0, 0)
+    past.type(*words)
+    assert json.loads(capsys.readouterr().out)["added"] == 0
+
+
+async def work(url: str, count: int) -> None:
+    """End so many jobs, as a worker that finds them unfit."""
+    async with Store(StoreSettings(redis=url)) as store:
+        await jobs.prepare(store)
+        while count:
+            for each in await jobs.take(store, "w", 10, 200):
+                assert each.job is not None
+                await pairs.skip(
+                    store, "support", each.job.candidate, each.job.pair, "tools", time.time_ns() // 1_000_000
+                )
+                await jobs.done(store, [each.id])
+                count -= 1
 
 
 def test_export_as_lines_and_columns(past: Past, capsysbinary: Any, tmp_path: Path) -> None:
