@@ -14,6 +14,7 @@ from gateway.core.binding.decide import bucket
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.job import Job
 from gateway.core.contract.pair import CAPTURES, least
+from gateway.core.dialect.carry import without_key
 from gateway.live.answers import coded
 from gateway.upstream.answer import retry_after
 
@@ -154,7 +155,7 @@ def _job(life: Life, copy: Copy, shadow: Shadow, ended: float) -> Job:
         dialect=route.dialect,
         operation=route.operation.value,
         path=route.path,
-        query=life.incoming.query,
+        query=without_key(life.incoming.query),
         at_ms=life.at_ms,
         headers=tuple((n.decode(), v.decode("latin-1")) for n, v in life.incoming.fields.items() if n in FIELDS),
         stream=life.events,

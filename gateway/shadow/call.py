@@ -140,6 +140,10 @@ class Calls:
         there = candidate.snapshot.provider
         return there == live.snapshot.provider or there in self._settings.shadow.providers
 
+    def cost(self, model: str, observed: Observed | None) -> int | None:
+        """What an exchange with a model costs in micro-USD by the price table; None where that is not known."""
+        return self._prices.cost(model, observed)
+
     async def call(self, job: Job, body: bytes, release: Release, edits: Mapping[str, bytes]) -> Called:
         """One call, never repeated. Raises Skip, and Fault while the release's legs cannot be read."""
         provider, model = release.snapshot.provider, release.snapshot.model
@@ -153,7 +157,7 @@ class Calls:
             model=model,
             method="POST",
             path=path,
-            query=without_key(job.query),
+            query=carry.without_key(job.query),
             headers=[(name.encode(), value.encode("latin-1")) for name, value in job.headers],
             body=data,
             credential=None,
@@ -238,11 +242,6 @@ class Calls:
             first_byte_ms=round((got.first_byte - started) * 1000, 3) if got.first_byte else 0.0,
             total_ms=round((self._clock() - started) * 1000, 3),
             observed=observed,
-            cost=self._prices.cost(model, observed),
+            cost=self.cost(model, observed),
             stream=got.stream,
         )
-
-
-def without_key(query: str) -> str:
-    """A query without the parameter that some clients put their key into."""
-    return "&".join(part for part in query.split("&") if part.partition("=")[0].lower() != "key")

@@ -43,6 +43,9 @@ RSS_BYTES = 512 << 20
 STORE_SHARE = 0.9
 """Share of the store's `maxmemory` above which it takes no job: results would take the place of stamps."""
 
+UNTOLD = frozenset({"store_auth", "store_error"})
+"""Faults by which a store refuses to say how full it is, as managed ones do."""
+
 
 class Works:
     """The objects of this process, and what it looks at."""
@@ -179,7 +182,13 @@ def rss() -> int:
 
 
 async def _full(store: Store) -> bool:
-    found = await store.read("INFO", "memory")
+    """Whether the store is near its limit; not where it does not tell."""
+    try:
+        found = await store.read("INFO", "memory")
+    except Fault as fault:
+        if fault.code not in UNTOLD:
+            raise
+        return False
     if not isinstance(found, dict):
         return False
     most = int(found.get("maxmemory", 0) or 0)

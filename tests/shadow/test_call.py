@@ -16,7 +16,7 @@ from gateway.core.contract.release import Mode, Params, Release, Triple
 from gateway.core.dialect.legs import Legs, parsed
 from gateway.settings.model import Settings
 from gateway.settings.prices import NO_LIST
-from gateway.shadow.call import Calls, without_key
+from gateway.shadow.call import Calls
 from gateway.shadow.compare import assembled
 from gateway.shadow.ports import Called, Skip
 from gateway.telemetry.counters import Registry
@@ -341,8 +341,3 @@ def test_where_traffic_may_go(provider: Provider) -> None:
 
     within(given, none, go, [])
     assert NO_LIST.find("openai", "m") is None
-
-
-def test_a_key_in_a_query_is_taken_out() -> None:
-    """Google's clients may send it there."""
-    assert without_key("alt=sse&key=AIza&x=1") == "alt=sse&x=1" and without_key("") == ""

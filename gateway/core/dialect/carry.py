@@ -8,6 +8,7 @@ prompt says.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -78,6 +79,13 @@ def params_edits(params: Params, members: Members) -> dict[str, bytes | None]:
 def placed(path: str, model: str) -> str:
     """A route's path with the model in it, where the dialect has it there."""
     return in_path(path, model) if "{model}" in path else path
+
+
+def without_key(query: str) -> str:
+    """A query without the parameter that some clients put their key into."""
+    if not query:
+        return query
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]).lower() != "key")
 
 
 def leg_edits(

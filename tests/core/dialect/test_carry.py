@@ -116,3 +116,8 @@ def test_set_wins_over_what_is_renamed_to_it() -> None:
     members = scan(b'{"a":1,"b":2,"c":3}')
     params = Params(set={"x": 9}, drop=("a",), rename={"a": "y", "b": "x", "absent": "z"})
     assert params_edits(params, members) == {"a": None, "b": None, "x": b"9"}
+
+
+def test_a_key_in_a_query_is_taken_out() -> None:
+    """Google's clients may send it there."""
+    assert carry.without_key("alt=sse&key=AIza&k%65y=AIza&x=1") == "alt=sse&x=1" and carry.without_key("") == ""
