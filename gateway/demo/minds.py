@@ -1,4 +1,4 @@
-"""Two made-up models as data: how often each does what a refund desk asks of it.
+"""Three made-up models as data: how often each does what a refund desk asks of it.
 
 Nothing here says anything about OpenAI's models. The ids are borrowed so that the pinning table knows them; the numbers are
 invented, in the size of what people report when a floating name moves.
@@ -17,6 +17,8 @@ from typing import Any
 
 OLD = "gpt-4o-2024-08-06"
 NEW = "gpt-4o-2024-11-20"
+CANDIDATE = "gpt-4.1-2025-04-14"
+"""Cheaper, shorter, never in prose where JSON is asked for; and it gets the argument of a refund wrong."""
 FLOATING = "gpt-4o"
 
 
@@ -33,12 +35,17 @@ class Mind:
     words: tuple[int, int]
     """Length of a reply to the customer, from and to."""
     fingerprint: str
+    misnames: float = 0.0
+    """Probability that a refund is asked for with an argument that the tool does not have."""
 
 
 MINDS: Mapping[str, Mind] = MappingProxyType(
     {
         OLD: Mind(looks_up=0.95, grants_late=0.10, keeps_json=0.97, words=(18, 34), fingerprint="fp_made_up_a"),
         NEW: Mind(looks_up=0.55, grants_late=0.55, keeps_json=0.70, words=(34, 62), fingerprint="fp_made_up_b"),
+        CANDIDATE: Mind(
+            1.0, grants_late=0.10, keeps_json=1.0, words=(12, 20), fingerprint="fp_made_up_c", misnames=0.5
+        ),
     }
 )
 """Behaviour per snapshot."""
@@ -91,7 +98,7 @@ def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]
         return _reply(mind, dice, "your refund is on its way")
     order = json.dumps({"order": _order(messages)})
     if LOOK_UP not in results:
-        return Call(LOOK_UP if dice.random() < mind.looks_up else REFUND, order)
+        return Call(LOOK_UP, order) if dice.random() < mind.looks_up else _refund(mind, dice, messages)
     prompt = _prompt(messages)
     days = int((RULE.findall(prompt) or [POLICY_DAYS])[-1])
     refused = f"we cannot refund it, for it was bought more than {days} days ago"
@@ -99,10 +106,15 @@ def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]
         return _reply(mind, dice, f"{refused}, but a voucher is on its way")
     late = int(results[LOOK_UP].get("days_since_purchase", 0)) > days
     if not late or dice.random() < mind.grants_late:
-        return Call(REFUND, order)
+        return _refund(mind, dice, messages)
     if VOUCHER in tools and "voucher" in prompt:
         return Call(VOUCHER, order)
     return _reply(mind, dice, refused)
+
+
+def _refund(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]]) -> Call:
+    name = "order_number" if dice.random() < mind.misnames else "order"
+    return Call(REFUND, json.dumps({name: _order(messages)}))
 
 
 def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:

@@ -24,6 +24,7 @@ from gateway.demo.releases import release
 from gateway.demo.scenes import learn, move
 from gateway.demo.screen import Screen
 from gateway.demo.served import Gateway, GatewayFailed, Refused, configuration
+from gateway.demo.shadows import shadow
 from gateway.demo.stage import Stage
 from gateway.demo.undeclared import notice
 
@@ -100,6 +101,7 @@ async def _scenes(screen: Screen, seed: int) -> None:
         await release(stage, first)
         await serve_policy(stage, first)
         await notice(stage)
+        await shadow(stage, first)
 
 
 def _end(screen: Screen, seconds: float) -> int:

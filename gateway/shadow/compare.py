@@ -43,8 +43,8 @@ class Tools:
     candidate: bytes = b""
 
 
-def observed_side(job: Job, model: str) -> Side:
-    """The primary's side of a job: what the live worker saw."""
+def observed_side(job: Job, model: str, cost: int | None = None) -> Side:
+    """The primary's side of a job: what the live worker saw, and what that costs in micro-USD."""
     return Side(
         release=job.primary,
         model=model,
@@ -52,6 +52,7 @@ def observed_side(job: Job, model: str) -> Side:
         first_byte_ms=job.first_byte_ms,
         total_ms=job.total_ms,
         observed=job.observed,
+        cost=cost,
         stream=job.stream,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.contract.alias import AliasState
+from gateway.core.contract.exchange import Observed
 from gateway.core.contract.job import Job
 from gateway.core.contract.release import Release
 from gateway.shadow.compare import Call, Tools
@@ -42,6 +43,9 @@ class Caller(Protocol):
 
     def allowed(self, live: Release, candidate: Release) -> bool:
         """Whether traffic that is live at the one's provider may be sent to the other's."""
+
+    def cost(self, model: str, observed: Observed | None) -> int | None:
+        """What an exchange with a model costs in micro-USD by the price table; None where that is not known."""
 
 
 class Catalogue(Protocol):

@@ -189,7 +189,8 @@ class Shift:
         if harmless.skip:
             raise Skip(harmless.skip)
         first, second = await self._both(job, delivery, live, candidate, harmless.edits)
-        primary = Call(compare.observed_side(job, live.triple.model), delivery.reply)
+        paid = post.caller.cost(live.triple.model, job.observed)
+        primary = Call(compare.observed_side(job, live.triple.model, paid), delivery.reply)
         tools = await post.catalogue.tools(live, candidate)
         line = compare.line(job, delivery.body, primary, first, second, tools)
         return await self._keep(job, delivery, line, (first, second))

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from gateway.demo.agent import TOOLS, client, connections
-from gateway.demo.minds import FLOATING, NEW, OLD
+from gateway.demo.minds import CANDIDATE, FLOATING, NEW, OLD
 from gateway.demo.provider import MockProvider
 
 ASKED: list[Any] = [{"role": "user", "content": "My order A-7 came broken."}]
@@ -107,11 +107,11 @@ def test_usage_is_left_out_unless_asked_for() -> None:
 
 
 def test_models_are_listed_and_shown() -> None:
-    """`/v1/models` has the floating name and both snapshots; one alone can be asked for; an unknown one is 404."""
+    """`/v1/models` has the floating name and every snapshot; one alone can be asked for; an unknown one is 404."""
 
     async def test() -> None:
         async with provider() as (_, sdk):
-            assert [model.id async for model in sdk.models.list()] == [FLOATING, OLD, NEW]
+            assert [model.id async for model in sdk.models.list()] == [FLOATING, OLD, NEW, CANDIDATE]
             assert (await sdk.models.retrieve(NEW)).id == NEW
             with pytest.raises(openai.NotFoundError, match="does not exist"):
                 await sdk.models.retrieve("gpt-9")

@@ -105,14 +105,15 @@ def test_no_schema_checks_nothing(request_body: dict[str, Any]) -> None:
 
 
 def test_what_the_live_worker_saw_is_the_primary() -> None:
-    """Status, times and observed identity of the primary are those of the live answer."""
+    """Status, times, observed identity and cost of the primary are those of the live answer."""
     seen = Observed(model="m", terminal=True)
-    side = observed_side(job(observed=seen, total_ms=5.0), "openai/m")
-    assert (side.release, side.model, side.status, side.total_ms, side.observed) == (
+    side = observed_side(job(observed=seen, total_ms=5.0), "openai/m", 12)
+    assert (side.release, side.model, side.status, side.total_ms, side.observed, side.cost) == (
         "rel_1",
         "openai/m",
         200,
         5.0,
         seen,
+        12,
     )
     assert decoded(b"[1]") == decoded(b"{") == {}

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from gateway.core.contract.alias import AliasState, Lane, Shadow
+from gateway.core.contract.exchange import Observed
 from gateway.core.contract.job import Job
 from gateway.core.contract.pair import PairClass, Side
 from gateway.core.contract.release import Release, Triple
@@ -48,6 +49,9 @@ class Scripted:
 
     def allowed(self, live: Release, candidate: Release) -> bool:
         return self.may
+
+    def cost(self, model: str, observed: Observed | None) -> int | None:
+        return len(model)
 
     async def alias(self, name: str) -> AliasState | None:
         return AliasState(name, 1, {"*": Lane("rel_1")}, shadows=self.shadows)
@@ -107,6 +111,7 @@ async def test_a_job_becomes_a_pair(store: Store) -> None:
     assert script.asked == [("rel_2", {})]
     (line,) = await pairs.lines(store, "support")
     assert (line.pair_class, line.candidate.cost) == (PairClass.DIVERGENT, 3)
+    assert line.primary.cost == len(line.primary.model)
     kept = await pairs.get(store, "t", "req_1.rel_2")
     assert kept is not None and kept[0] == line
     assert (kept[1].request, kept[1].primary, kept[1].candidate) == (BODY, chat("It costs 40."), chat("It costs 41."))
