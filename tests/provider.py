@@ -167,14 +167,22 @@ def stream(
     end: str = "clean",
     headers: dict[str, str] | None = None,
     model: str = "",
+    until: tuple[bytes, threading.Event] | None = None,
 ) -> Behaviour:
-    """Send a stream piece by piece as chunks. `end`: clean, cut (close without the last chunk), reset, or hang."""
+    """Send a stream piece by piece as chunks. `end`: clean, cut (close without the last chunk), reset, or hang.
+
+    `until`: bytes of a piece, and what must happen before the pieces after it are sent. Whoever holds pieces back never
+    gets them: after ten seconds the connection is reset.
+    """
     kept = list(pieces)
 
     async def behave(_received: Received, reply: Reply) -> None:
         await reply.write(head(200, {**STREAM_HEAD, **(headers or {})}))
         for piece in kept:
             await reply.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if until is not None and until[0] in piece and not await asyncio.to_thread(until[1].wait, 10):
+                reply.reset()
+                return
             if gap:
                 await asyncio.sleep(gap)
         if end == "clean":

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import statistics
 import threading
 import time
 import urllib.error
@@ -125,7 +124,7 @@ class Load:
 
     async def _lane(self, number: int) -> None:
         due = time.monotonic() + self._gap * number / self._lanes
-        count = 0
+        count = number  # some lane begins a run at any time
         link: Link | None = None
         while not self._stop.is_set():
             run = f"{self._name}-{number}-{count // self._steps}"
@@ -268,11 +267,6 @@ def kept(provider: Provider, data_dir: Path, url: str = "", calls: list[Call] | 
 def during(calls: list[Call], begin: float, end: float) -> list[Call]:
     """Calls that began in a window of `time.monotonic()`."""
     return [call for call in calls if begin <= call.at < end]
-
-
-def median(calls: list[Call]) -> float:
-    """Median duration, seconds."""
-    return statistics.median(call.took for call in calls)
 
 
 def percentile(calls: list[Call], share: float) -> float:

@@ -22,6 +22,7 @@ import pytest
 from tests.faults.scripted import KEY, MODEL, Case, Scripts, alias_of, settings
 from tests.faults.watch import House, is_openai_error
 from tests.gateway_process import running
+from tests.ports import free_port
 from tests.provider import (
     Behaviour,
     Provider,
@@ -37,7 +38,6 @@ from tests.provider import (
     raw,
     stream,
 )
-from tests.wire.rig import free_port
 
 OTHER_MODEL = "gpt-4o-2024-05-13"
 MODELS = (MODEL, OTHER_MODEL, "gpt-4o-2024-11-20", "gpt-4o-mini-2024-07-18")

@@ -23,9 +23,10 @@ from gateway.store.records import alias_state
 from tests.faults import load
 from tests.faults.load import ALIAS, ALIASES, FIRST, SECOND, STAMP_KEYS, Call, Load, ProxyThread
 from tests.gateway_process import Gateway, running
+from tests.ports import free_port
 from tests.provider import Provider
 from tests.store.lives import Command
-from tests.store.servers import RealRedis, free_port
+from tests.store.servers import RealRedis
 
 BOUND = 0.1
 """Seconds that the first calls after a fault may be slower: the limit of the stamps line."""
@@ -100,9 +101,18 @@ def unharmed(calls: list[Call], fault: float, back: float, *, quiet: float = 1.0
     before = load.during(calls, 0, fault)
     first = load.during(calls, fault, fault + quiet)
     later = load.during(calls, fault + quiet, back)
-    assert load.percentile(first, 0.99) <= load.percentile(before, 0.99) + BOUND + SLACK
-    assert load.median(later) <= load.median(before) + 0.02
+    # Only calls that begin a run ask the store, and each that waits for it waits the whole bound, while a busy machine
+    # makes some calls slow, never all: so no percentile near the end says anything about the store.
+    assert load.percentile(bound(first), 0.75) <= load.percentile(bound(before), 0.75) + BOUND + SLACK
+    assert load.percentile(bound(later), 0.25) <= load.percentile(bound(before), 0.25) + BOUND / 2
     assert max(call.took for call in calls) < 2.0
+
+
+def bound(calls: list[Call]) -> list[Call]:
+    """The calls that began a run."""
+    found = [call for call in calls if call.headers["x-trivet-bound"] == "new"]
+    assert found
+    return found
 
 
 # --- F1 ------------------------------------------------------------------------------------------------------------------

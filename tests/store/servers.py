@@ -10,14 +10,9 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.ports import free_port
+
 BINARY = shutil.which("redis-server") or ""
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RealRedis:
@@ -45,7 +40,7 @@ class RealRedis:
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if b"PONG" in self.ask("PING") or b"NOAUTH" in self.ask("PING"):
                     return

@@ -15,7 +15,8 @@ from redis.exceptions import ResponseError
 from gateway.core.contract.fault import Fault
 from gateway.settings.model import SentinelSettings, StoreSettings
 from gateway.store.client import COMMAND_SECONDS, Store, store_fault
-from tests.store.servers import RealRedis, free_port
+from tests.ports import free_port
+from tests.store.servers import RealRedis
 
 pytestmark = pytest.mark.anyio
 

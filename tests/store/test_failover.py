@@ -11,8 +11,9 @@ import pytest
 from gateway.core.contract.run import Stamp
 from gateway.settings.model import SentinelSettings
 from gateway.store.live import LiveStore
+from tests.ports import free_port
 from tests.store.lives import KEYS, Command, bind, opened, settled, stamp, until
-from tests.store.servers import BINARY, RealRedis, free_port
+from tests.store.servers import BINARY, RealRedis
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 

@@ -21,9 +21,10 @@ from gateway.store.scripts import sha
 from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 from gateway.wire.flow import Wait, run
+from tests.ports import free_port
 from tests.store.lives import Command, until
 from tests.store.proxy import Proxy
-from tests.store.servers import RealRedis, free_port
+from tests.store.servers import RealRedis
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -104,13 +103,6 @@ def go(made: Settings, scenario: Callable[[Rig], Awaitable[T]], **members: Any) 
             await asyncio.sleep(0)
 
     return asyncio.run(main())
-
-
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def fault_of(made: Settings, wanted: Ask | None = None) -> tuple[UpstreamFault, Rig]:

@@ -13,8 +13,9 @@ from gateway.settings.model import ProviderSettings, RetrySettings, Settings
 from gateway.upstream.faults import UpstreamFault
 from gateway.wire.errors import ClientGone
 from gateway.wire.flow import Flow, run
+from tests.ports import free_port
 from tests.provider import Behaviour, Provider, answer, completion, drop, hang, raw, stream
-from tests.upstream.harness import ERROR, LIMITS, Rig, ask, free_port, go, settings
+from tests.upstream.harness import ERROR, LIMITS, Rig, ask, go, settings
 
 QUICK = RetrySettings(minimum=0, budget=0.0, breaker_seconds=0.2)
 

@@ -17,8 +17,9 @@ from gateway.settings.model import EndpointSettings, RetrySettings, Settings, Ti
 from gateway.upstream.call import Ask
 from gateway.upstream.faults import UpstreamFault
 from gateway.wire.errors import DeadlineExceeded, UpstreamLost
+from tests.ports import free_port
 from tests.provider import Behaviour, Provider, Received, Reply, answer, completion, drop, hang, head, stream
-from tests.upstream.harness import BODY, ERROR, Rig, ask, free_port, go, settings
+from tests.upstream.harness import BODY, ERROR, Rig, ask, go, settings
 
 MODEL = "gpt-4o-2024-08-06"
 QUOTA = {"error": {"message": "no", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}}

@@ -15,8 +15,9 @@ import pytest
 from gateway.core.contract.exchange import Outcome
 from gateway.settings.model import TimeoutSettings
 from gateway.upstream.faults import UpstreamFault
+from tests.ports import free_port
 from tests.provider import Behaviour, Provider, Received, Reply, answer, head
-from tests.upstream.harness import BODY, ERROR, Rig, ask, fault_of, free_port, go, settings
+from tests.upstream.harness import BODY, ERROR, Rig, ask, fault_of, go, settings
 
 
 @contextlib.contextmanager

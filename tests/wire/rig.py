@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -261,14 +260,6 @@ async def pool_to(port: int, size: int = 4, tls: Any = None, name: str = "") -> 
 def post(body: bytes = b"") -> bytes:
     """The head of a POST to an upstream."""
     return b"POST /x HTTP/1.1\r\nhost: up.test\r\ncontent-length: %d\r\n\r\n" % len(body)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def drink(out: Outgoing) -> bytes:

@@ -15,8 +15,9 @@ from gateway.wire.errors import ConnectFailed, DeadlineExceeded, UpstreamBroken,
 from gateway.wire.flow import Flow, waiting_for
 from gateway.wire.flow import run as flow
 from gateway.wire.tls import client_context, listener_context
+from tests.ports import free_port
 
-from .rig import LIMITS, ask, drink, free_port, pool_to, post, read_request, replying, run, until, upstream
+from .rig import LIMITS, ask, drink, pool_to, post, read_request, replying, run, until, upstream
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
