@@ -115,8 +115,13 @@ def offer(worker: Worker, life: Life, copy: Copy, ended: float) -> None:
 
 
 def give_way(worker: Worker, life: Life) -> None:
-    """A provider refused a live request for its rate: the shadow leaves it alone at once (faults.md E13)."""
-    wait = retry_after(life.answer.out.fields) if life.answer is not None else None
+    """A provider refused a live request for its rate: the shadow leaves it alone at once (faults.md E13).
+
+    Whether this run is in a shadow does not matter, the key is the same; an alias without one has nobody to tell.
+    """
+    if life.answer is None or life.state is None or not life.state.shadows:
+        return
+    wait = retry_after(life.answer.out.fields)
     seconds = min(max(wait or PAUSE_SECONDS, PAUSE_SECONDS), LONGEST_SECONDS)
     worker.store.offers.pause(life.provider, life.at_ms + int(seconds * 1000))
 

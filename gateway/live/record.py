@@ -40,8 +40,8 @@ def record(worker: Worker, life: Life) -> None:
     worker.store.step(stamp, entry(life, stamp, ended, worker.notices))
     if life.copy is not None:
         offer(worker, life, life.copy, ended)
-        if life.status == RATE_STATUS:
-            give_way(worker, life)
+    if life.status == RATE_STATUS:
+        give_way(worker, life)
     _expose(worker, life, stamp)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)

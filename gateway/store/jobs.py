@@ -100,7 +100,8 @@ async def left(store: Store, consumer: str, count: int) -> list[Delivery]:
 
 
 async def drop_stale(store: Store, now_ms: int) -> int:
-    """Take out the jobs that are too old to be worked on; how many there were. For when nobody takes any."""
+    """Take out the jobs that are too old to be worked on; how many there were. For when nobody takes any: no body of a
+    client's stays longer than that, worker or none."""
     return int(await store.read("XTRIM", store.keys.shadow_jobs(), "MINID", now_ms - LIFE_MS))
 
 

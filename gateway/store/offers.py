@@ -33,7 +33,15 @@ CLOSE_SECONDS = 0.5
 PARTS = 3
 """Arguments of the script per job: job, body, reply."""
 
-OFFER = """
+RESERVE = 0.8
+"""Share of the store's `maxmemory` that jobs may fill it up to; the rest is for stamps, and for the results of what waits."""
+
+OFFER = f"""
+local told = redis.pcall('INFO', 'memory')
+if type(told) == 'string' then
+  local most = tonumber(string.match(told, '\\nmaxmemory:(%d+)') or '0')
+  if most > 0 and tonumber(string.match(told, '\\nused_memory:(%d+)') or '0') > most * {RESERVE} then return -1 end
+end
 local limit = tonumber(ARGV[1])
 local waiting = redis.call('XLEN', KEYS[1])
 local taken = 0
@@ -45,7 +53,7 @@ end
 return taken
 """
 """Append jobs while there is room. KEYS: jobs. ARGV: jobs that may wait, then job, body and reply of each. Reply: how many were
-taken, from the first."""
+taken, from the first; -1 when the server's memory is nearly full. A user that may not ask INFO gets no such warning."""
 
 
 class Offers:
@@ -60,11 +68,13 @@ class Offers:
         options = LineOptions("shadow", lambda: probe, LIMIT_SECONDS, (OFFER, PAUSE))
         where = store if not store.shadow_redis else replace(store, redis=store.shadow_redis, sentinel=None)
         self._line = Line(Finder(where), options, counters.shadow)
-        self._line.on_up = self.flush
+        self._line.on_up = self._opened
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._asked = 0
         self._paused: dict[str, int] = {}
+        self._untold: dict[str, int] = {}
+        """Pauses that the store has not been told yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,11 +99,9 @@ class Offers:
         self._queue.append(entry)
         self._bytes += len(entry)
         self._counters.shadow_queued = len(self._queue)
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._line.start()
+        loop = self._loop or self._begin()
         if self._timer is None:
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+            self._timer = loop.call_later(FLUSH_SECONDS, self._tick)
 
     def flush(self) -> None:
         """Send what is queued, batch by batch, while the store keeps up; it calls again when it is back."""
@@ -112,11 +120,14 @@ class Offers:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
 
     def pause(self, provider: str, until_ms: int) -> None:
-        """Have the shadow leave a provider alone until then; what is said already, or cannot be said now, is left out."""
-        if until_ms > self._paused.get(provider, 0) and self._line.up:
-            self._paused[provider] = until_ms
-            command = pack("EVALSHA", sha(PAUSE), 1, self._keys.shadow_state(), provider, until_ms)
-            self._line.send(command, _Heard())
+        """Have the shadow leave a provider alone until then: said at once, or as soon as the store is there."""
+        if until_ms <= self._paused.get(provider, 0):
+            return
+        self._paused[provider] = self._untold[provider] = until_ms
+        if self._loop is None:
+            self._begin()
+        elif self._line.up:
+            self._tell()
 
     def answered(self, size: int, sent: int, taken: int, why: str = "queue_full") -> None:
         """The fate of a batch of `sent` jobs in `size` bytes: so many were taken, the others were not for this reason. A batch
@@ -142,6 +153,21 @@ class Offers:
         while self._asked and self._line.up and self._loop.time() < until:  # noqa: ASYNC110 - the end of a process
             await asyncio.sleep(FLUSH_SECONDS)
         await self._line.close()
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        self._line.start()
+        return self._loop
+
+    def _opened(self) -> None:
+        self._tell()
+        self.flush()
+
+    def _tell(self) -> None:
+        for provider, until_ms in self._untold.items():
+            command = pack("EVALSHA", sha(PAUSE), 1, self._keys.shadow_state(), provider, until_ms)
+            self._line.send(command, _Heard())
+        self._untold.clear()
 
     def _tick(self) -> None:
         self._timer = None
@@ -172,7 +198,11 @@ class _Batch:
 
     def done(self, value: Any) -> None:
         """The store's word: how many it took."""
-        self._offers.answered(self._size, self._count, int(value))
+        taken = int(value)
+        if taken < 0:
+            self._offers.answered(self._size, self._count, 0, "redis_oom")
+        else:
+            self._offers.answered(self._size, self._count, taken)
 
     def fail(self, error: BaseException) -> None:
         """Refused or lost."""

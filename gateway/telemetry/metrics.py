@@ -176,6 +176,7 @@ _STORE = (
     _counter("trivet_shadow_total", "Shadow jobs that came to an end, by what they became.", "outcome"),
     _counter("trivet_shadow_skips_total", "Shadow jobs that could not become a pair, by reason.", "reason"),
     _counter("trivet_shadow_deadletter_total", "Shadow jobs that failed every time."),
+    _counter("trivet_shadow_stale_total", "Shadow jobs that nobody worked on within an hour."),
     _counter("trivet_shadow_errors_total", "Shadow jobs that failed once and are delivered again."),
     _counter("trivet_shadow_waits_total", "Times a shadow job had to wait, by reason.", "reason"),
     _gauge("trivet_shadow_depth", "Jobs in the shadow's queue.", across=Across.MAX),

@@ -24,10 +24,11 @@ from gateway.admin.visit import Visit
 from gateway.control import first, local
 from gateway.control.desk import Desk
 from gateway.control.prompts import Learner
+from gateway.control.shadow_store import results
 from gateway.core.contract.fault import Fault
 from gateway.settings import secrecy, tables
 from gateway.settings.model import AdminSettings
-from gateway.store import aliases, recovery, safety, workers
+from gateway.store import aliases, jobs, recovery, safety, workers
 from gateway.store.client import Store, store_url
 from gateway.store.local import DiskCopyError
 from gateway.telemetry import exposition
@@ -135,6 +136,17 @@ class Office:
         await self._measure(desk.store)
         if count % SWEEP_ROUNDS == 0:
             await workers.sweep(desk.store)
+            await self._drop_stale(desk)
+
+    async def _drop_stale(self, desk: Desk) -> None:
+        """Captured exchanges that no shadow worker took within an hour go, whether or not one runs. A store of the shadow's own
+        that is away is no trouble of this process."""
+        with contextlib.suppress(Fault):
+            async with results(desk) as store:
+                dropped = await jobs.drop_stale(store, desk.now_ms)
+            if dropped:
+                self.registry.counter("shadow_stale_total").n += dropped
+                log.warning("jobs of the shadow that nobody worked on for an hour are dropped", count=dropped)
 
     async def _measure(self, store: Store) -> None:
         states = await aliases.every(store)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings.model import ShadowSettings, StoreSettings
-from gateway.store import jobs
+from gateway.store import caps, jobs
 from gateway.store.client import Store
 from gateway.store.counters import StoreCounters
 from gateway.store.offers import Offers
@@ -93,6 +93,32 @@ async def test_a_full_server_is_counted(redis_server: RealRedis, store: Store) -
         redis_server.ask("CONFIG SET maxmemory 0")
         offers.put(b"{}", b"3", b"r")
         await until(lambda: counters.shadow_taken == 2)
+
+
+async def test_the_shadow_stops_before_the_server_is_full(redis_server: RealRedis, store: Store) -> None:
+    """F5: above its share of the memory the server takes no job any more, while it still takes every other write."""
+    async with offering(store.settings) as (offers, counters):
+        used = int((await store.read("INFO", "memory"))["used_memory"])
+        redis_server.ask(f"CONFIG SET maxmemory {int(used / 0.85)}")
+        try:
+            offers.put(b"{}", b"1", b"r")
+            offers.put(b"{}", b"2", b"r")
+            await until(lambda: sum(counters.shadow_dropped.values()) == 2)
+            await store.do("SET", "a-stamp", "written")
+        finally:
+            redis_server.ask("CONFIG SET maxmemory 0")
+    assert counters.shadow_dropped == {"redis_oom": 2} and counters.shadow_taken == 0
+
+
+async def test_a_pause_is_said_as_soon_as_the_store_is_there(store: Store) -> None:
+    """E13: a worker that has offered nothing yet says a pause too, and a longer one later; a shorter one stays unsaid."""
+    async with offering(store.settings) as (offers, counters):
+        for until_ms in (5000, 9000, 7000):
+            offers.pause("openai", until_ms)
+        await until(lambda: counters.shadow.up)
+        offers.pause("other", 6000)
+        await offers.close()
+    assert await caps.pauses(store, 1) == {"openai": 9000, "other": 6000}
 
 
 async def test_another_server_takes_the_shadow(tmp_path: Path, store: Store) -> None:

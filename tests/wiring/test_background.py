@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gateway.admin.rights import EVERYTHING
 from gateway.control import aliases, local, promote, releases
 from gateway.core.contract.records import ReleaseAsk
 from gateway.store import aliases as stored
+from gateway.store.jobs import LIFE_MS
 from gateway.store.local import COPY
 from gateway.store.records import PointerFile
 from gateway.store.recovery import identity
@@ -145,6 +147,17 @@ async def test_active_release_follows_the_pointer(office: Office) -> None:
     kind, text = await office.metrics()
     assert kind.startswith("text/plain")
     assert b"trivet_active_release{" in text
+
+
+async def test_jobs_nobody_works_on_go_after_an_hour(office: Office) -> None:
+    """No captured body stays longer than its hour though no shadow worker runs; a younger one does, and they are counted."""
+    store = await office.store()
+    stream = store.keys.shadow_jobs()
+    await store.do("XADD", stream, f"{time.time_ns() // 1_000_000 - LIFE_MS - 1000}-0", "job", b"{}")
+    await store.do("XADD", stream, "*", "job", b"{}")
+    await office.round(0)
+    assert await store.do("XLEN", stream) == 1
+    assert office.registry.counter("shadow_stale_total").n == 1
 
 
 async def test_f6_unsafe_store_turns_the_gauge(tmp_path: Path) -> None:
