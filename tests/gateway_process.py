@@ -316,12 +316,9 @@ def running(
 ) -> Iterator[Gateway]:
     """A gateway with this configuration (members merged over a default), started and ready, ended afterwards.
 
-    `start=False` leaves starting to the test; without `shadowing` there is no shadow process, which few tests need. The data_dir's path is short, so the embedded store uses a unix socket.
-    The shadow process costs as much as a worker and has work only where bodies are captured: there alone it is started,
-    unless `arguments` name the roles.
+    `start=False` leaves starting to the test; without `shadowing` there is no shadow process, which few
+    tests need. The data_dir's path is short, so the embedded store uses a unix socket.
     """
-    if not {"capture", "shadow"} & settings.keys() and "--roles" not in arguments:
-        arguments = (*arguments, "--roles", "live,control")
     folder = Path(tempfile.mkdtemp(prefix="tv-"))
     if not shadowing and "--roles" not in arguments:
         arguments = (*arguments, "--roles", "live,control")
