@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import build
@@ -26,105 +27,106 @@ EXCHANGE = 4096
 """Bytes of request and answer together."""
 ANSWER = 1100
 RATE = 1000
+FLUSHED = 0.3
+"""Seconds after which the queue has everything that was captured."""
 LIMIT = 10.0
 """Microseconds of the live worker's CPU that a captured exchange may add."""
 ALL = 10_000
-LOAD = Scenario("4k exchange", "exchange", conns=32, low_rate=True)
+CAPTURED = "gpt-4x"
+"""The alias whose every exchange is captured. Its name is as long as the other's, so that the bodies are."""
+OFF = Scenario("4k exchange", "exchange", conns=8, low_rate=True)
+ON = Scenario("4k exchange, captured", "captured", conns=8, low_rate=True)
 NGINX = ("nginx", "nginx with mirror")
-ORDERS = (("off", "on", "on", "off", "off", "on", "on", "off"), ("on", "off", "off", "on", "on", "off", "off", "on"))
-"""Slices of the rounds in turn, each half as long: a drift of the machine falls on both alike."""
+TURNS = 5
+"""Slices of each way in a round. They are short and follow one another, so that the machine is the same for all four."""
+SLICE = 0.4
+"""Of the seconds of a slice elsewhere."""
 
 
 @dataclass
 class Measured:
-    """Values per round: CPU of the process tree by way, CPU of the live worker without and with capture, microseconds."""
+    """Values per turn: CPU of the process tree by way, CPU of the live worker without and with capture, microseconds."""
 
     tree: dict[str, list[float]] = field(default_factory=dict)
     worker: dict[str, list[float]] = field(default_factory=dict)
     store: dict[str, list[float]] = field(default_factory=dict)
     asked: int = 0
     captured: int = 0
-    mirrored: int = 0
     errors: int = 0
     missing: str = ""
 
     @property
     def added(self) -> Bound:
-        """Microseconds of the worker that capture adds, from the difference within each round."""
+        """Microseconds of the worker that capture adds, from the difference within each turn."""
         pairs = zip(self.worker.get("on", []), self.worker.get("off", []), strict=True)
         return bound([on - off for on, off in pairs])
 
     def against_mirror(self) -> Bound:
-        """CPU of Trivet that captures everything over nginx's with its mirror, within each round."""
+        """CPU of Trivet that captures everything over nginx's with its mirror, within each turn."""
         pairs = zip(self.tree.get("on", []), self.tree.get(NGINX[1], []), strict=False)
         return bound([ours / theirs if theirs else math.nan for ours, theirs in pairs])
+
+
+@dataclass(frozen=True)
+class Way:
+    """One row of the table."""
+
+    load: Scenario
+    port: int
+    pid: int
+    worker: int = 0
+    store: int = 0
 
 
 def run(folder: Path, rounds: int, seconds: float) -> Measured:
     """Measure. Raises Missing when there is no Redis server."""
     measured = Measured()
     with contextlib.ExitStack() as stack:
-        stage = Stage(stack, folder, seconds)
-        (stage.loader.bodies / "exchange.json").write_bytes(chat(EXCHANGE - ANSWER, 1))
-        nginx: dict[str, tuple[int, int]] = {}
+        stage = Stage(stack, folder, seconds * SLICE, warm=0.05)
+        body = chat(EXCHANGE - ANSWER, 1)
+        (stage.loader.bodies / "exchange.json").write_bytes(body)
+        (stage.loader.bodies / "captured.json").write_bytes(body.replace(ALIAS.encode(), CAPTURED.encode(), 1))
+        ways: dict[str, Way] = {}
         try:
-            nginx = {
-                NGINX[0]: stage.nginx("nginx"),
-                NGINX[1]: stage.nginx("mirror", mirror=stage.provider("second", nice=True)),
-            }
+            second = stage.provider("second", nice=True)
+            for name, mirror in zip(NGINX, (0, second), strict=True):
+                ways[name] = Way(OFF, *stage.nginx(name.split()[-1], mirror=mirror))
         except build.Missing as why:
             measured.missing = str(why)
         trivet = stage.trivet(config(stage.mock))
         candidate = trivet.release(model="openai/gpt-4o-2024-11-20")
-        trivet.shadows(ALIAS, Shadow(candidate, "bench", ALL, 0))
-        for port in (trivet.port, *(port for port, _ in nginx.values())):
-            stage.warm_up(LOAD, port, rate=RATE)
-        for number_ in range(rounds):
-            names = list(nginx)[:: 1 if number_ % 2 else -1]
-            for name in names:
-                port, pid = nginx[name]
-                note(measured, name, stage.loader.run(LOAD, port, rate=RATE, pid=pid))
-            slices(stage, trivet, candidate, measured, ORDERS[number_ % 2])
+        trivet.shadows(CAPTURED, Shadow(candidate, "bench", ALL, 0))
+        for word, load in (("off", OFF), ("on", ON)):
+            ways[word] = Way(load, trivet.port, trivet.pid, trivet.worker, trivet.store)
+        for way in ways.values():
+            stage.warm_up(way.load, way.port, rate=RATE)
+        for _ in range(rounds):
+            one(stage, trivet, ways, measured)
     return measured
 
 
-def slices(stage: Stage, trivet: Trivet, candidate: str, measured: Measured, order: tuple[str, ...]) -> None:
-    """One round of Trivet: capture off and on in turn, the slices of each taken together."""
-    found: dict[str, list[dict[str, float]]] = {"off": [], "on": []}
-    loader = replace(stage.loader, seconds=stage.seconds / 2)
-    now = ""
-    for word in order:
-        if word != now:
-            now = word
-            trivet.shadows(ALIAS, *([Shadow(candidate, "bench", ALL, 0)] if word == "on" else []))
-        before = trivet.with_store(captured)
-        found[word].append(
-            loader.run(
-                LOAD,
-                trivet.port,
+def one(stage: Stage, trivet: Trivet, ways: Mapping[str, Way], measured: Measured) -> None:
+    """One round: every way in turn, forth and back. What was captured is counted, and thrown away."""
+    time.sleep(FLUSHED)
+    before = trivet.with_store(captured)
+    for turn in range(TURNS):
+        for name in list(ways)[:: -1 if turn % 2 else 1]:
+            way = ways[name]
+            found = stage.loader.run(
+                way.load,
+                way.port,
                 rate=RATE,
-                require="x-trivet-release",
-                pid=trivet.pid,
-                worker=trivet.worker,
-                store=trivet.store,
+                require="x-trivet-release" if way.worker else "",
+                pid=way.pid,
+                worker=way.worker,
+                store=way.store,
             )
-        )
-        time.sleep(0.1)
-        taken = trivet.with_store(captured) - before
-        if word == "on":
-            measured.captured += taken
-            measured.asked += int(found[word][-1]["requests"])
-    for word, results in found.items():
-        whole = {
-            key: sum(each.get(key, math.nan) for each in results) / len(results)
-            for key in ("cpu_us", "worker_us", "store_us")
-        }
-        note(
-            measured,
-            word,
-            {"ok": min(each["ok"] for each in results), "errors": sum(each["errors"] for each in results), **whole},
-        )
-    trivet.shadows(ALIAS)
+            note(measured, name, found)
+            if name == "on":
+                measured.asked += int(found.get("requests", 0))
+    time.sleep(FLUSHED)
+    measured.captured += trivet.with_store(captured) - before
+    trivet.with_store(lambda store: store.do("XTRIM", store.keys.shadow_jobs(), "MAXLEN", 0))
 
 
 async def captured(store: Store) -> int:
@@ -137,7 +139,7 @@ async def captured(store: Store) -> int:
 
 
 def note(measured: Measured, way: str, result: dict[str, float]) -> None:
-    """What one way cost in one round."""
+    """What one way cost in one turn."""
     measured.errors += int(result["errors"])
     good = bool(result.get("ok"))
     measured.tree.setdefault(way, []).append(result["cpu_us"] if good else math.nan)
@@ -147,12 +149,12 @@ def note(measured: Measured, way: str, result: dict[str, float]) -> None:
 
 
 def config(mock: int) -> dict[str, object]:
-    """One alias; contents may be kept, and the queue never fills up in a slice."""
+    """Two aliases of one model; contents may be kept, and the queue never fills up in a round."""
     return {
         "capture": "full",
         "shadow": {"queue": 1_000_000, "budget": 0},
         "providers": {"openai": upstream(mock)},
-        "aliases": {ALIAS: {"first_release": {"model": SNAPSHOT}}},
+        "aliases": {name: {"first_release": {"model": SNAPSHOT}} for name in (ALIAS, CAPTURED)},
     }
 
 
