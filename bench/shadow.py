@@ -275,7 +275,13 @@ def goals(measured: Measured) -> list[list[str]]:
         )
     )
     grown = measured.after_mb - measured.before_mb
-    found.append(verdict(f"the live worker grows by at most {FLAT_MB:.0f} MB", f"{grown:+.1f} MB", grown <= FLAT_MB))
+    found.append(
+        verdict(
+            f"the live worker grows by at most {FLAT_MB:.0f} MB",
+            f"{measured.before_mb:.1f} to {measured.after_mb:.1f} MB",
+            None if math.isnan(grown) else grown <= FLAT_MB,
+        )
+    )
     return found
 
 

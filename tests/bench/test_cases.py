@@ -101,7 +101,7 @@ def test_a_shadow_that_is_noticed_does_not() -> None:
     assert "1 rows differ | NOT met |" in shadow.section(measured)
     measured = measured_shadow(10.0)
     measured.after_mb = 33.0
-    assert "| +3.0 MB | NOT met |" in shadow.section(measured)
+    assert "| 30.0 to 33.0 MB | NOT met |" in shadow.section(measured)
 
 
 def test_a_shadow_without_its_worker_says_why() -> None:
