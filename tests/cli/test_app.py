@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.cli.app import build, main
+from gateway.cli.app import COMMANDS, build, main
 from tests.gateway_process import ROOT
 
 
@@ -48,6 +48,24 @@ def test_help_loads_no_heavy_room() -> None:
     assert done.stderr.strip() == ""
 
 
+def test_a_verb_loads_no_other() -> None:
+    """A command costs what it needs: one noun's file, and no other's."""
+    code = "import sys; from gateway.cli.app import main; main(['key', '--help']); print(*[m for m in ('release', 'imports', 'serve') if 'gateway.cli.' + m in sys.modules], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stderr.strip() == ""
+
+
+def test_every_first_word_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help names each of them, and each of them alone is the same command."""
+    assert main(["--help"]) == 0
+    listed = capsys.readouterr().out
+    for word in COMMANDS:
+        assert f" {word} " in listed
+        assert word in build(word)
+
+
 @pytest.mark.parametrize(
     "words", [["--help"], ["release", "--help"], ["release", "create", "--help"], ["rollback", "--help"], ["--version"]]
 )
@@ -76,7 +94,7 @@ def test_unexpected_error_shows_no_traceback(
 
     app = build()
     app.command(burst, name="burst")
-    monkeypatch.setattr("gateway.cli.app.build", lambda: app)
+    monkeypatch.setattr("gateway.cli.app.build", lambda *_: app)
     assert main(["burst"]) == 5
     shown = capsys.readouterr().err
     assert "LookupError" in shown
