@@ -133,7 +133,7 @@ def send(
     """One chat request on a connection; status and the whole body."""
     body = json.dumps({"model": alias, "messages": [{"role": "user", "content": "What does it cost?"}], **members})
     fields = {"content-type": "application/json", "authorization": f"Bearer {CALLER}", **(headers or {})}
-    link.request("POST", "/v1/chat/completions", body, fields)
+    link.request("POST", "/v1/chat/completions", body, {name: value for name, value in fields.items() if value})
     got = link.getresponse()
     return got.status, got.read()
 
@@ -145,10 +145,14 @@ def stage(
     refuses: str = "",
     live: Behaviour = says,
     url: str = "",
+    key: str = "client",
     shadow: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Iterator[Stage]:
-    """A gateway with an alias, a provider and a candidate for each of `targets`; nobody listens at `refuses`."""
+    """A gateway with an alias, a provider and a candidate for each of `targets`; nobody listens at `refuses`.
+
+    `url` is a store of the test's own, `key` what live uses at its provider.
+    """
 
     async def behave(received: Received, reply: Reply) -> None:
         await targets[received.target.split("/")[1]](received, reply)
@@ -165,7 +169,7 @@ def stage(
                 "vendor": "openai",
                 "allow_private": True,
             }
-        kept = {"api_key": "client", "background_api_key": BACKGROUND, "allow_private": True}
+        kept = {"api_key": key, "background_api_key": BACKGROUND, "allow_private": True}
         first_release = {"model": f"openai/{LIVE}"}
         aliases: dict[str, Any] = {"plain": {"first_release": first_release}}
         for name in providers:

@@ -19,6 +19,8 @@ class Proxy:
         """Seconds before each piece towards the client."""
         self.hole = False
         """Swallow everything in both directions."""
+        self.mute = False
+        """Swallow what is answered: the target has done it, and nobody hears so."""
         self.corrupt = b""
         """Sent to the client once, before the next piece."""
         self._server: asyncio.Server | None = None
@@ -76,7 +78,7 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, mangle: bool) -> None:
         while data := await reader.read(65536):
-            if self.hole:
+            if self.hole or (self.mute and mangle):
                 continue
             if not mangle:
                 writer.write(data)
