@@ -19,8 +19,9 @@ import msgspec.structs
 
 from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.dialect import lenient
+from gateway.core.dialect.answers import UNREADABLE, WholeBody
 from gateway.core.dialect.base import Decoder
-from gateway.core.dialect.openai.reply import BODY_CAP, code_of
+from gateway.core.dialect.openai.reply import code_of
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.sse import datas
 
@@ -104,7 +105,6 @@ NESTED: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
 _event = msgspec.json.Decoder(Event).decode
 _message = msgspec.json.Decoder(Message).decode
 _raised = re.compile(rb"(?:^|[\r\n])event: ?error[\r\n]").search
-_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def _only_text(data: bytes) -> bool:
@@ -150,7 +150,7 @@ class StreamDecoder:
         observed = self.observed
         try:
             event = _event(text)
-        except _UNREADABLE:
+        except UNREADABLE:
             event = fit(lenient.members(text), Event)
         kind = event.type
         if kind == "message_stop":
@@ -179,33 +179,14 @@ class StreamDecoder:
         self.observed.usage = count(known)
 
 
-class BodyDecoder:
-    """A whole body, kept up to a cap and read at its end."""
+class BodyDecoder(WholeBody):
+    """A whole body. A count of tokens is no usage: none were used."""
 
-    __slots__ = ("_cap", "_pieces", "_size", "observed")
+    __slots__ = ()
 
-    def __init__(self, cap: int = BODY_CAP) -> None:
-        self.observed = Observed()
-        self._cap = cap
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body."""
-        self._size += len(data)
-        if self._size <= self._cap:
-            self._pieces.append(data)
-        else:
-            self._pieces.clear()
-
-    def finish(self) -> Observed:
-        """`terminal` when the body is a JSON object, or was too long to tell. A count of tokens is no usage: none were used."""
-        if self._size > self._cap:
-            self.observed.terminal = True
-        elif self._pieces:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self.observed.terminal = note(self.observed, body)
-        return self.observed
+    def note(self, body: bytes) -> bool:
+        """See `note`."""
+        return note(self.observed, body)
 
 
 def decoder(operation: Operation | None, stream: bool) -> Decoder:  # noqa: ARG001 - all its operations answer alike
@@ -225,7 +206,7 @@ def note(observed: Observed, text: bytes) -> bool:
     """Take in a whole body; False when it is no JSON object."""
     try:
         message = _message(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         found = lenient.loads(text)
         if not isinstance(found, dict):
             return False

@@ -6,7 +6,6 @@ or that the prompt was blocked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,11 +14,9 @@ import msgspec
 import msgspec.structs
 
 from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.dialect.answers import BODY_CAP, UNREADABLE, WholeBody, fitting
 from gateway.core.dialect.gemini.array import Elements
 from gateway.core.dialect.sse import datas
-
-BODY_CAP = 8 << 20
-"""Bytes of a whole body, or of one element of an array, that are kept to be read; of a longer one only its end is known."""
 
 
 class Tokens(msgspec.Struct, gc=False, rename="camel"):
@@ -76,14 +73,10 @@ class Reply(msgspec.Struct, gc=False, rename="camel"):
 
 
 _reply = msgspec.json.Decoder(Reply).decode
-_PARTS: Mapping[str, tuple[str, Callable[[msgspec.Raw], Any]]] = MappingProxyType(
-    {
-        field.encode_name: (field.name, msgspec.json.Decoder(field.type).decode)
-        for field in msgspec.structs.fields(Reply)
-    }
+_PARTS: Mapping[str, Callable[[msgspec.Raw], Any]] = MappingProxyType(
+    {field.encode_name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Reply)}
 )
-_surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NAMES = MappingProxyType({field.encode_name: field.name for field in msgspec.structs.fields(Reply)})
 
 
 class StreamDecoder:
@@ -131,33 +124,14 @@ class ArrayDecoder:
         return observed
 
 
-class BodyDecoder:
-    """A whole body, kept up to BODY_CAP and read at its end."""
+class BodyDecoder(WholeBody):
+    """A whole body."""
 
-    __slots__ = ("_cap", "_pieces", "_size", "observed")
+    __slots__ = ()
 
-    def __init__(self, cap: int = BODY_CAP) -> None:
-        self.observed = Observed()
-        self._cap = cap
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body."""
-        self._size += len(data)
-        if self._size <= self._cap:
-            self._pieces.append(data)
-        else:
-            self._pieces.clear()
-
-    def finish(self) -> Observed:
-        """`terminal` when the body is a whole JSON object, or was too long to tell."""
-        if self._size > self._cap:
-            self.observed.terminal = True
-        elif self._pieces:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self.observed.terminal = note(self.observed, body, {})
-        return self.observed
+    def note(self, body: bytes) -> bool:
+        """See `note`."""
+        return note(self.observed, body, {})
 
 
 def note(observed: Observed, text: bytes, unfinished: dict[int, bool]) -> bool:
@@ -165,11 +139,11 @@ def note(observed: Observed, text: bytes, unfinished: dict[int, bool]) -> bool:
     still to come."""
     try:
         reply = _reply(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        odd = _odd(text)
-        if odd is None:
+    except UNREADABLE:
+        found = fitting(text, _PARTS)
+        if found is None:
             return False
-        reply = odd
+        reply = Reply(**{_NAMES[name]: value for name, value in found.items()})
     if not observed.model and reply.model_version:
         observed.model = reply.model_version
     if not observed.response_id and reply.response_id:
@@ -202,25 +176,6 @@ def _candidate(observed: Observed, candidate: Candidate, unfinished: dict[int, b
             call = part.function_call
             if call is not None and call.id and call.id not in observed.tool_calls:
                 observed.tool_calls.append(call.id)
-
-
-def _odd(text: bytes) -> Reply | None:
-    """A reply with some member of another type than Google's: that member is left out, the others are read. A lone surrogate
-    escape, which the decoder refuses, is read as U+FFFD."""
-    try:
-        members = _members(_surrogate(b"\\\\ufffd", text) if b"\\u" in text else text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    reply = Reply()
-    for name, (attribute, decode) in _PARTS.items():
-        raw = members.get(name)
-        if raw is not None:
-            try:
-                setattr(reply, attribute, decode(raw))
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                if name == "error":
-                    reply.error = name
-    return reply
 
 
 def count(tokens: Tokens) -> Usage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +10,9 @@ import msgspec
 import msgspec.structs
 
 from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.dialect.answers import UNREADABLE, WholeBody, fitting
 from gateway.core.dialect.base import Decoder
 from gateway.core.dialect.sse import datas
-
-BODY_CAP = 8 << 20
-"""Bytes of a whole body that are kept to be read; of a longer one only its end is known."""
 
 
 class Details(msgspec.Struct, gc=False):
@@ -78,8 +75,6 @@ _reply = msgspec.json.Decoder(Reply).decode
 _PARTS: Mapping[str, Callable[[msgspec.Raw], Any]] = MappingProxyType(
     {field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(Reply)}
 )
-_surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _only_text(data: bytes) -> bool:
@@ -122,36 +117,13 @@ class StreamDecoder:
         return self.observed
 
 
-class BodyDecoder:
-    """A whole body, kept up to BODY_CAP and read at its end."""
+class BodyDecoder(WholeBody):
+    """A whole body."""
 
-    __slots__ = ("_cap", "_pieces", "_size", "observed")
+    __slots__ = ()
 
-    def __init__(self, cap: int = BODY_CAP) -> None:
-        self.observed = Observed()
-        self._cap = cap
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body."""
-        self._size += len(data)
-        if self._size <= self._cap:
-            self._pieces.append(data)
-        else:
-            self._pieces.clear()
-
-    def finish(self) -> Observed:
-        """`terminal` when the body is a whole JSON value, or was too long to tell."""
-        if self._size > self._cap:
-            self.observed.terminal = True
-        elif self._pieces:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self.observed.terminal = self._note(body)
-        return self.observed
-
-    def _note(self, body: bytes) -> bool:
-        """Take the body in; False when it is no JSON object. Another format of bodies has its own."""
+    def note(self, body: bytes) -> bool:
+        """See `note`."""
         return note(self.observed, body)
 
 
@@ -164,11 +136,11 @@ def note(observed: Observed, text: bytes) -> bool:
     """Take in one chunk or body; False when it is no JSON object."""
     try:
         reply = _reply(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        odd = _odd(text)
-        if odd is None:
+    except UNREADABLE:
+        found = fitting(text, _PARTS)
+        if found is None:
             return False
-        reply = odd
+        reply = Reply(**found)
     if not observed.model and reply.model:
         observed.model = reply.model
     if not observed.response_id and reply.id:
@@ -188,27 +160,6 @@ def note(observed: Observed, text: bytes) -> bool:
     if reply.error:
         observed.error = code_of(reply.error)
     return True
-
-
-def _odd(text: bytes) -> Reply | None:
-    """A reply with some member of another type than OpenAI's: that member is left out, the others are read.
-
-    Models write half characters: a lone surrogate escape, which the decoder refuses, is read as U+FFFD.
-    """
-    try:
-        members = _members(_surrogate(b"\\\\ufffd", text) if b"\\u" in text else text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    reply = Reply()
-    for name, decode in _PARTS.items():
-        raw = members.get(name)
-        if raw is not None:
-            try:
-                setattr(reply, name, decode(raw))
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                if name == "error":
-                    reply.error = name
-    return reply
 
 
 def _link(observed: Observed, calls: list[Call]) -> None:

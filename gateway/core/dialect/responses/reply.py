@@ -14,8 +14,9 @@ import msgspec
 import msgspec.structs
 
 from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.dialect.answers import UNREADABLE, WholeBody, fitting, members
 from gateway.core.dialect.base import Decoder
-from gateway.core.dialect.openai.reply import BodyDecoder, Details, code_of
+from gateway.core.dialect.openai.reply import Details, code_of
 from gateway.core.dialect.sse import datas
 
 LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
@@ -86,11 +87,8 @@ def _parts(kind: type[msgspec.Struct]) -> Mapping[str, Callable[[msgspec.Raw], A
 
 _event = msgspec.json.Decoder(Event).decode
 _response = msgspec.json.Decoder(Response).decode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _RESPONSE_PARTS, _EVENT_PARTS = _parts(Response), _parts(Event)
-_surrogate = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}").sub
 _number = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]{1,18})').findall
-_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def _mere(data: bytes) -> bool:
@@ -142,7 +140,7 @@ class StreamDecoder:
     def _event(self, text: bytes) -> None:
         try:
             event = _event(text)
-        except _UNREADABLE:
+        except UNREADABLE:
             event = _odd_event(text)
         observed = self.observed
         if event.item is not None:
@@ -157,16 +155,17 @@ class StreamDecoder:
             observed.error = code_of(event.error or {"code": event.code})
 
 
-class ResponseDecoder(BodyDecoder):
+class ResponseDecoder(WholeBody):
     """A whole response, compaction or token count."""
 
     __slots__ = ()
 
-    def _note(self, body: bytes) -> bool:
+    def note(self, body: bytes) -> bool:
+        """See `note`."""
         try:
             response = _response(body)
-        except _UNREADABLE:
-            odd = _lenient(body, _RESPONSE_PARTS)
+        except UNREADABLE:
+            odd = fitting(body, _RESPONSE_PARTS)
             if odd is None:
                 return False
             response = Response(**odd)
@@ -227,36 +226,10 @@ def count(tokens: Tokens) -> Usage:
 
 def _odd_event(text: bytes) -> Event:
     """An event with some member of another type than OpenAI's: that member is left out, the others are read."""
-    found = _lenient(text, _EVENT_PARTS) or {}
+    found = fitting(text, _EVENT_PARTS) or {}
     if "response" not in found:
-        try:
-            raw = _members(_plain(text)).get("response")
-        except _UNREADABLE:
-            raw = None
-        inner = _lenient(bytes(raw), _RESPONSE_PARTS) if raw is not None else None
+        raw = (members(text) or {}).get("response")
+        inner = fitting(bytes(raw), _RESPONSE_PARTS) if raw is not None else None
         if inner is not None:
             found["response"] = Response(**inner)
     return Event(**found)
-
-
-def _lenient(text: bytes, parts: Mapping[str, Callable[[msgspec.Raw], Any]]) -> dict[str, Any] | None:
-    """The members that are of the type they should be; None for what is no object. An error counts whatever it is."""
-    try:
-        members = _members(_plain(text))
-    except _UNREADABLE:
-        return None
-    found: dict[str, Any] = {}
-    for name, decode in parts.items():
-        raw = members.get(name)
-        if raw is not None:
-            try:
-                found[name] = decode(raw)
-            except _UNREADABLE:
-                if name == "error":
-                    found[name] = name
-    return found
-
-
-def _plain(text: bytes) -> bytes:
-    """Half a character, which the decoder refuses, is read as U+FFFD; models write some."""
-    return _surrogate(b"\\\\ufffd", text) if b"\\u" in text else text
