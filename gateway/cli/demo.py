@@ -21,7 +21,8 @@ def demo(
     """Watch a provider move a model behind its alias, and the runs behind Trivet stay on theirs.
 
     Starts a mock provider, an embedded store and the gateway in a temporary folder, lets agents work through the official
-    openai SDK, crashes one and resumes it, rolls back and prints the time it took. Nothing leaves this machine.
+    openai SDK, crashes and resumes them, rolls back and prints the time it took, changes a prompt with a release and without
+    one, and lets a candidate answer in the shadow. Nothing leaves this machine.
 
     Parameters
     ----------

@@ -35,14 +35,14 @@ async def crash(stage: Stage, release: str) -> None:
         f"all {len(run.models)} steps on the same release {run.releases[0]}",
         set(run.releases) == {release} and set(run.models) == {OLD},
     )
-    await screen.read(1.5)
+    await screen.read(1.0)
     run, took = await _kill_store(stage)
     screen.claim(
         f"with the store dead a run went on: {len(run.bound) - 1} more steps, x-trivet-bound: {run.bound[-1]}, "
         f"same release, done in {milliseconds(took)}",
         set(run.bound[1:]) == {"resumed"} and set(run.releases) == {release} and set(run.models) == {OLD},
     )
-    await screen.read(1.0)
+    await screen.read(0.5)
 
 
 async def _kill_workers(stage: Stage) -> tuple[Run, float]:

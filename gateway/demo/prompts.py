@@ -48,14 +48,14 @@ async def serve_policy(stage: Stage, old: str) -> None:
         first.let_go()
         tell(stage, before, after, new)
         await _in_flight(stage, await one.done(), old, before)
-        await screen.read(1.5)
+        await screen.read(1.0)
         group.start_soon(other.work, stage.pinned, cases(60_300, 1, IN_TIME)[0], NEW_RUN, second)
         await second.until(1)
         await _roll_back(stage)
         back = await work_all(stage.pinned, cases(60_400, RUNS, IN_TIME), "desk")
         second.let_go()
         await _tell_back(stage, back, await other.done(), (old, new))
-    await screen.read(1.5)
+    await screen.read(1.0)
 
 
 async def _create(stage: Stage) -> str:

@@ -1,4 +1,4 @@
-"""A mock provider that speaks OpenAI's chat completions on a real socket, with two made-up models and a name that moves.
+"""A mock provider that speaks OpenAI's chat completions on a real socket, with made-up models and a name that moves.
 
 Rule of the file: honest on the wire. `model` of every answer names the snapshot that made it, whatever was asked; the answers
 are drawn from `minds` with seeded dice, so the same conversation asked again may get another answer, as with a real model,

@@ -32,14 +32,14 @@ async def release(stage: Stage, old: str) -> None:
         runs = await work_all(stage.pinned, cases(51_000, NEW_RUNS), "desk")
         first.let_go()
         tell(screen, "promote", runs, await one.done(), (new, NEW), (old, OLD))
-        await screen.read(1.5)
+        await screen.read(1.0)
         group.start_soon(other.work, stage.pinned, cases(52_000, 1)[0], "desk-new", second)
         await second.until(1)
         await _roll_back(stage)
         runs = await work_all(stage.pinned, cases(53_000, NEW_RUNS), "desk")
         second.let_go()
         tell(screen, "rollback", runs, await other.done(), (old, OLD), (new, NEW))
-    await screen.read(1.5)
+    await screen.read(1.0)
 
 
 async def _create(stage: Stage) -> str:

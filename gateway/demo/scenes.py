@@ -45,7 +45,7 @@ async def learn(stage: Stage) -> str:
         f"{milliseconds(took)} after that run {MODEL} was an alias pinned to {detail.models[release]}, on all {workers} workers",
         first.pins[0] == "floating" and set(then.pins) == {"learned"} and set(then.models) == {OLD},
     )
-    await screen.read(1.5)
+    await screen.read(1.0)
     return release
 
 
@@ -99,7 +99,7 @@ async def move(stage: Stage, release: str) -> None:
     screen.say(
         f"{WHOLE} runs each ended before the move, {IN_FLIGHT} were in the middle of their work, {WHOLE} began after it."
     )
-    await screen.read(1.0)
+    await screen.read(0.5)
     screen.table(
         (f"of {WHOLE} before > of {WHOLE} after", "direct#", "by chance#", "Trivet#", "by chance#"),
         [
@@ -125,7 +125,7 @@ async def move(stage: Stage, release: str) -> None:
         f"{len(nameless)} of these runs sent no run id: the ids of their tool calls held each together",
         all(len(set(run.run_ids)) == 1 and run.run_ids[0] for run in nameless),
     )
-    await screen.read(2.5)
+    await screen.read(2.0)
 
 
 def _counts(gap: Gap) -> str:

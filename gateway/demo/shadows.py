@@ -41,7 +41,7 @@ async def shadow(stage: Stage, live: str) -> None:
     requests = sum(len(run.models) for run in runs)
     results = await _ended(stage, candidate, requests)
     tell_live(screen, runs, live, provider.answered[CANDIDATE] - asked)
-    await screen.read(1.0)
+    await screen.read(0.5)
     words = ("shadow", "report", MODEL, "--candidate", candidate)
     screen.command("trivet " + " ".join(words))
     report = msgspec.json.decode(await stage.gateway.verb(*words), type=ShadowReport)
@@ -50,11 +50,10 @@ async def shadow(stage: Stage, live: str) -> None:
         report.pairs == report.trios == requests == sum(results.values()),
     )
     worst = tell_report(screen, report)
-    await screen.read(2.0)
+    await screen.read(1.5)
     if worst:
         await _show(stage, worst)
     await _stop(stage, candidate)
-    await screen.read(1.5)
 
 
 async def _start(stage: Stage) -> str:

@@ -1,4 +1,4 @@
-"""`trivet demo`: the story from the first answer to the rollback, on real processes, in some 20 seconds.
+"""`trivet demo`: the story from the first answer to the report on a candidate, on real processes, in less than a minute.
 
 Rule of the file: it ends with 1 when anything it claimed was not so, so it is a test as well; whatever ends it, nothing it
 started is left.
@@ -30,7 +30,7 @@ from gateway.demo.undeclared import notice
 
 HELD, NOT_HELD, INTERRUPTED = 0, 1, 130
 """Exit codes: everything claimed was so; something was not; told to end."""
-UNHURRIED = (0.02, 0.08)
+UNHURRIED = (0.01, 0.04)
 """Seconds the mock provider takes when somebody watches."""
 
 
@@ -85,7 +85,7 @@ async def _scenes(screen: Screen, seed: int) -> None:
         if not screen.fast:
             provider.latency = UNHURRIED
         url = await stack.enter_async_context(provider.serving())
-        screen.say("Two made-up models under borrowed names, a provider that moves a name, agents on the openai SDK.")
+        screen.say("Three made-up models under borrowed names, a provider that moves a name, agents on the openai SDK.")
         screen.say("Gateway, store, sockets and crashes are real; every number below was measured.")
         with screen.working("starting trivet serve"):
             gateway = await stack.enter_async_context(Gateway.running(folder, configuration(folder, "openai", url)))

@@ -47,7 +47,7 @@ async def notice(stage: Stage) -> None:
         known = msgspec.json.decode(await stage.gateway.look(f"aliases/{MODEL}/prompts") or b"", type=TemplateList)
         tell(stage, rows, known, took)
         caught.let_go()
-    await screen.read(1.5)
+    await screen.read(1.0)
 
 
 async def _noticed(stage: Stage, seconds: float) -> bool:

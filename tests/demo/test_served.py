@@ -21,7 +21,7 @@ def test_it_serves_answers_commands_and_ends(tmp_path: Path) -> None:
         async with Gateway.running(tmp_path, settings) as gateway:
             running = gateway.processes()
             seen.extend(running.parts.values())
-            assert set(running.parts) == {"supervisor", "live-0", "control", "store"}
+            assert set(running.parts) == {"supervisor", "live-0", "control", "shadow", "store"}
             assert gateway.url == f"http://{running.data}"
             assert msgspec.json.decode(await gateway.verb("alias", "list")) == []
             assert await gateway.look("aliases/nobody") is None

@@ -27,15 +27,21 @@ def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
     assert "x-trivet-bound: resumed" in text
     found = re.search(r"rolled back in one write, rel_\w+ to rel_\w+; all 2 workers had it within (\d+) ms", text)
     assert found is not None and int(found[1]) < 1000
+    assert "noticed after" in text and "worse beyond noise in 1 thing: invalid_arguments" in text
     assert "OPENAI_BASE_URL" in text
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_told_to_end_it_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "1. gpt-4o"), (signal.SIGTERM, "was measured"), (signal.SIGHUP, "was measured")],
+    ids=["ctrl-C while agents work", "SIGTERM while it starts", "SIGHUP while it starts"],
+)
+def test_told_to_end_it_leaves_nothing(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     """Ctrl-C, SIGTERM and a closed terminal end the demo with 130, and every process it started."""
     with demo(tmp_path, "--fast") as told:
-        told.until("1. gpt-4o")
+        told.until(moment)
+        told.look()
         told.process.send_signal(number)
         assert told.end(30) == 130, told.text
         assert told.left() == []
