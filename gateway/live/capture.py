@@ -16,6 +16,7 @@ from gateway.core.contract.job import Job
 from gateway.core.contract.pair import CAPTURES, least
 from gateway.core.dialect.carry import without_key
 from gateway.live.answers import coded
+from gateway.live.overhead import millis
 from gateway.upstream.answer import retry_after
 
 if TYPE_CHECKING:
@@ -30,16 +31,17 @@ PAUSE_SECONDS, LONGEST_SECONDS = 10.0, 300.0
 RATE_STATUS = 429
 WHOLE = 10_000
 """Rates and shares are parts of this."""
-FIELDS = frozenset(
-    {
-        b"content-type",
-        b"accept",
-        b"anthropic-version",
-        b"anthropic-beta",
-        b"openai-beta",
-        b"x-goog-api-version",
-        b"x-trivet-vars",
-    }
+FIELDS = tuple(
+    (name.encode(), name)
+    for name in (
+        "content-type",
+        "accept",
+        "anthropic-version",
+        "anthropic-beta",
+        "openai-beta",
+        "x-goog-api-version",
+        "x-trivet-vars",
+    )
 )
 """Fields of a request that its repetition needs. A list of what may be stored: a credential is never on it."""
 
@@ -87,7 +89,7 @@ def begin(worker: Worker, life: Life) -> None:
         for shadow in state.shadows
         if shadow.candidate != stamp.release
         and (not shadow.until_ms or life.at_ms < shadow.until_ms)
-        and bucket(shadow.salt, unit) < shadow.rate
+        and _drawn(shadow.salt, unit, shadow.rate)
     )
     if not chosen:
         return
@@ -136,6 +138,11 @@ def _unfit(life: Life, copy: Copy) -> str:
     return "" if life.outcome is Outcome.OK else "primary_failed"
 
 
+def _drawn(salt: str, unit: str, share: int) -> bool:
+    """Whether a unit is in a share of 10,000, without dice where all or none are."""
+    return share >= WHOLE or (share > 0 and bucket(salt, unit) < share)
+
+
 def _mode(life: Life) -> str:
     """What may be kept: the tenant's word, which the request's own header may only lower."""
     settings = life.view.settings
@@ -147,6 +154,7 @@ def _mode(life: Life) -> str:
 
 def _job(life: Life, copy: Copy, shadow: Shadow, ended: float) -> Job:
     stamp, route, bound, started = life.stamp, life.route, life.bound, life.incoming.started
+    fields = life.incoming.fields
     assert stamp is not None and route is not None and bound is not None and route.operation is not None
     return Job(
         pair=f"{life.id}.{shadow.candidate}",
@@ -162,15 +170,15 @@ def _job(life: Life, copy: Copy, shadow: Shadow, ended: float) -> Job:
         path=route.path,
         query=without_key(life.incoming.query),
         at_ms=life.at_ms,
-        headers=tuple((n.decode(), v.decode("latin-1")) for n, v in life.incoming.fields.items() if n in FIELDS),
+        headers=tuple((name, fields[raw].decode("latin-1")) for raw, name in FIELDS if raw in fields),
         stream=life.events,
-        secondary=bucket(shadow.salt, f"secondary\0{life.id}") < shadow.secondary,
+        secondary=_drawn(shadow.salt, f"secondary\0{life.id}", shadow.secondary),
         probability=shadow.rate / WHOLE,
         capture=copy.mode,
         status=life.status,
         outcome=life.outcome,
-        first_byte_ms=round((life.first_byte - started) * 1000, 3) if life.first_byte else 0.0,
-        total_ms=round((ended - started) * 1000, 3),
+        first_byte_ms=millis(life.first_byte - started) if life.first_byte else 0.0,
+        total_ms=millis(ended - started),
         observed=life.observed,
         endpoint=life.answer.endpoint if life.answer is not None else "",
     )

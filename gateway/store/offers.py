@@ -21,7 +21,9 @@ from gateway.store.scripts import PAUSE, sha
 from gateway.store.sinks import LineError
 from gateway.store.target import Finder
 
-FLUSH_SECONDS = 0.005
+FLUSH_SECONDS = 0.05
+"""A job may wait so long for others to share its batch: nobody waits for it, and a batch of one costs as much as one of fifty."""
+CLOSE_STEP = 0.005
 BATCH = 64
 BATCH_BYTES = 1 << 20
 UNSENT_LIMIT = 4 << 20
@@ -102,6 +104,8 @@ class Offers:
         loop = self._loop or self._begin()
         if self._timer is None:
             self._timer = loop.call_later(FLUSH_SECONDS, self._tick)
+        if len(self._queue) >= BATCH or self._bytes >= BATCH_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is queued, batch by batch, while the store keeps up; it calls again when it is back."""
@@ -151,7 +155,7 @@ class Offers:
             return
         until = self._loop.time() + CLOSE_SECONDS
         while self._asked and self._line.up and self._loop.time() < until:  # noqa: ASYNC110 - the end of a process
-            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.sleep(CLOSE_STEP)
         await self._line.close()
 
     def _begin(self) -> asyncio.AbstractEventLoop:
