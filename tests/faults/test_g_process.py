@@ -71,7 +71,7 @@ def resumed(gateway: Gateway, runs: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(30, marks=pytest.mark.timeout(170)),
+        pytest.param(20, marks=pytest.mark.timeout(170)),
         pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(5400)]),
     ],
 )
