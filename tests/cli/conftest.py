@@ -13,11 +13,11 @@ from tests.provider import Provider
 MODEL = "openai/gpt-4o-2024-08-06"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def gateway() -> Iterator[Gateway]:
-    """A gateway with one worker and one run `r-1` of two steps."""
+    """A gateway with one worker and one run `r-1` of two steps. Every file uses it: `support` keeps its first release."""
     with Provider() as provider:
-        aliases = {"support": {"first_release": {"model": MODEL}}, "other": {"first_release": {"model": MODEL}}}
+        aliases = {name: {"first_release": {"model": MODEL}} for name in ("support", "other", "promoted")}
         with running({"openai": provider.url}, aliases=aliases) as made:
             for _ in range(2):
                 call(made, "support", "r-1")

@@ -15,8 +15,10 @@ def test_list_newest_first(gateway: Gateway) -> None:
     """Runs with their release and model; a run of one request is not among them."""
     call(gateway, "support", "r-2")
     rows = gateway.json("run", "list", "--since", "1h")
-    assert [row["run"] for row in rows][:2] == ["r-2", "r-1"]
-    assert "r-1" in gateway.cli("run", "list", "--limit", "5").stdout
+    names = [row["run"] for row in rows]
+    assert names[0] == "r-2"
+    assert "r-1" in names
+    assert "r-2" in gateway.cli("run", "list", "--limit", "5").stdout
     gateway.cli("run", "list", "--limit", "0", status=2)
 
 
