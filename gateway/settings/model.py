@@ -299,6 +299,8 @@ class ShadowSettings(Model, frozen=True):
     """Longest call."""
     queue: Positive = 10_000
     """Jobs that may wait in the store; above it live workers drop what they capture, and count it."""
+    store_bytes: Bytes = 1 << 30
+    """What waiting jobs may take in the store, about: one is taken while as many of its size as wait stay below."""
     job_bytes: Bytes = 1 << 20
     """Largest request and answer together that are captured."""
     queue_bytes: Bytes = 16 << 20

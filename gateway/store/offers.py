@@ -44,18 +44,21 @@ if type(told) == 'string' then
   local most = tonumber(string.match(told, '\\nmaxmemory:(%d+)') or '0')
   if most > 0 and tonumber(string.match(told, '\\nused_memory:(%d+)') or '0') > most * {RESERVE} then return -1 end
 end
-local limit = tonumber(ARGV[1])
+local limit, bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
 local waiting = redis.call('XLEN', KEYS[1])
 local taken = 0
-for at = 2, #ARGV, 3 do
+for at = 3, #ARGV, 3 do
   if waiting + taken >= limit then break end
-  redis.call('XADD', KEYS[1], '*', 'job', ARGV[at], 'body', ARGV[at + 1], 'reply', ARGV[at + 2])
-  taken = taken + 1
+  if (waiting + taken) * (#ARGV[at] + #ARGV[at + 1] + #ARGV[at + 2]) < bytes then
+    redis.call('XADD', KEYS[1], '*', 'job', ARGV[at], 'body', ARGV[at + 1], 'reply', ARGV[at + 2])
+    taken = taken + 1
+  end
 end
 return taken
 """
-"""Append jobs while there is room. KEYS: jobs. ARGV: jobs that may wait, then job, body and reply of each. Reply: how many were
-taken, from the first; -1 when the server's memory is nearly full. A user that may not ask INFO gets no such warning."""
+"""Append jobs while there is room: where as many of a job's size as wait would be too much, it is passed over, so that no book
+of bytes has to be kept. KEYS: jobs. ARGV: jobs and bytes that may wait, then job, body and reply of each. Reply: how many were
+taken; -1 when the server's memory is nearly full. A user that may not ask INFO gets no such warning."""
 
 
 class Offers:
@@ -83,7 +86,7 @@ class Offers:
     def renew(self, shadow: ShadowSettings) -> None:
         """Take new bounds."""
         self._limit_bytes = shadow.queue_bytes
-        words = ("EVALSHA", sha(OFFER), "1", self._keys.shadow_jobs(), str(shadow.queue))
+        words = ("EVALSHA", sha(OFFER), "1", self._keys.shadow_jobs(), str(shadow.queue), str(shadow.store_bytes))
         self._head = b"".join(argument(word.encode()) for word in words)
 
     def room(self, size: int) -> bool:
@@ -116,7 +119,7 @@ class Offers:
             while self._queue and len(batch) < BATCH and size < BATCH_BYTES:
                 batch.append(self._queue.popleft())
                 size += len(batch[-1])
-            command = b"*%d\r\n" % (5 + PARTS * len(batch)) + self._head + b"".join(batch)
+            command = b"*%d\r\n" % (6 + PARTS * len(batch)) + self._head + b"".join(batch)
             self._asked += 1
             line.send(command, _Batch(self, len(batch), size))
         self._counters.shadow_queued = len(self._queue)

@@ -54,6 +54,24 @@ async def test_a_full_queue_of_the_store_takes_no_more(store: Store) -> None:
     assert (await jobs.depth(store)).jobs == 10
 
 
+async def test_large_jobs_leave_room_for_small_ones(store: Store) -> None:
+    """What waits takes about so many bytes in the store and no more, without a book of them."""
+    async with offering(store.settings, store_bytes=40_000) as (offers, counters):
+        for _ in range(20):
+            offers.put(b"{}", b"b" * 10_000, b"r")
+            offers.put(b"{}", b"b", b"r")
+        await until(lambda: counters.shadow_taken + sum(counters.shadow_dropped.values()) == 40)
+    sizes = [len(each.body) for each in await taken(store)]
+    assert sizes.count(1) == 20 and 1 <= sizes.count(10_000) <= 4
+    assert counters.shadow_dropped == {"queue_full": 40 - len(sizes)}
+
+
+async def taken(store: Store) -> list[jobs.Delivery]:
+    """Everything that waits."""
+    await jobs.prepare(store)
+    return await jobs.take(store, "one", 300, 10)
+
+
 async def test_a_worker_holds_no_more_than_its_bound(tmp_path: Path) -> None:
     """With the store out of reach offers wait up to the bound of bytes; later ones, and at the end all, are counted as dropped."""
     away = StoreSettings(redis="redis://127.0.0.1:1", data_dir=str(tmp_path))
