@@ -19,6 +19,7 @@ from anyio.streams.text import TextReceiveStream
 READY_SECONDS = 60.0
 CONTEXT = 1024
 """Tokens of context; the demo's conversations are short."""
+THREADS = 2
 
 
 class ModelFailed(Exception):
@@ -34,9 +35,9 @@ class LocalModel:
 
 
 @asynccontextmanager
-async def serving(file: Path, name: str, log: Path) -> AsyncIterator[LocalModel]:
+async def serving(file: Path, name: str, log: Path, threads: int = THREADS) -> AsyncIterator[LocalModel]:
     """Serve a model file under a name while the context is open. Raises ModelFailed."""
-    command = [sys.executable, "-m", "gateway.demo.local_llm", str(file), name]
+    command = [sys.executable, "-m", "gateway.demo.local_llm", str(file), name, str(threads)]
     with log.open("wb") as said:
         process = await anyio.open_process(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
@@ -63,7 +64,7 @@ async def _address(process: anyio.abc.Process, log: Path) -> str:
     raise ModelFailed(f"the model server did not start\n{tail}")
 
 
-def serve(file: str, name: str) -> None:
+def serve(file: str, name: str, threads: int) -> None:
     """Serve until standard input ends. Prints one line of JSON with the URL when it is ready."""
     import xllamacpp  # noqa: PLC0415 - an extra, and only the child loads 100 MB of it
 
@@ -74,7 +75,7 @@ def serve(file: str, name: str) -> None:
     params.port = 0
     params.n_ctx = CONTEXT
     params.n_parallel = 1
-    params.cpuparams.n_threads = 2
+    params.cpuparams.n_threads = threads
     params.use_jinja = True
     server = xllamacpp.Server(params)
     print(json.dumps({"url": server.listening_address}), flush=True)
@@ -82,4 +83,4 @@ def serve(file: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -26,11 +26,11 @@ def test_a_made_checkpoint_is_taken_from_the_cache(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint that could not be finished is not there, in whole or in part."""
 
-    def write(_source: Path, target: Path) -> None:
+    def write(_source: Path, target: Path, _kind: str) -> None:
         target.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(quantise, "write_q4_0", write)
+    monkeypatch.setattr(quantise, "write", write)
     source = tmp_path / "model.gguf"
     source.write_bytes(b"weights")
     with pytest.raises(OSError, match="disk full"):
