@@ -46,7 +46,11 @@ async def test_streams_are_read_and_trimmed(store: Store) -> None:
     await store.do(
         "XADD", store.keys.texts(), "5-1", "alias", "agent", "kind", "prompt", "digest", "d", "text", b"\xff"
     )
-    assert [(i, s.alias) for i, s in await templates.sightings(store)] == [("5-1", "agent"), ("5-2", ""), ("6-0", "agent")]
+    assert [(i, s.alias) for i, s in await templates.sightings(store)] == [
+        ("5-1", "agent"),
+        ("5-2", ""),
+        ("6-0", "agent"),
+    ]
     assert (await templates.texts(store))[0].text == b"\xff"
     await templates.trim(store, "5-2", "")
     assert [identifier for identifier, _ in await templates.sightings(store)] == ["6-0"]

@@ -11,5 +11,7 @@ from gateway.core.contract.reply import Message, Reply, ToolCall
 def test_a_reply_survives_being_stored() -> None:
     """What is written as JSON reads back equal, parts without a word of their own included."""
     call = ToolCall("look", '{"a": 1', id="call_1")
-    reply = Reply(Observed(model="m", terminal=True), (Message("Hi", tool_calls=(call,), others=('{"type":"image"}',)),))
+    reply = Reply(
+        Observed(model="m", terminal=True), (Message("Hi", tool_calls=(call,), others=('{"type":"image"}',)),)
+    )
     assert msgspec.json.decode(msgspec.json.encode(reply), type=Reply) == reply
