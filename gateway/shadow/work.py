@@ -7,7 +7,7 @@ that job; while the store or a provider is in trouble nothing is taken. Any numb
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -41,6 +41,8 @@ LEFT = 1000
 """Jobs of an earlier process of this name that are taken up again at the start."""
 TROUBLE_SECONDS = 1.0
 """Pause while the store cannot be used."""
+HOLD_SECONDS = 20.0
+"""A job that waits says so often that it is still in hand: waiting is no failed delivery."""
 PATIENCE_MS = 1000
 """Longest single wait for a slot, a pause or a budget; then the reason is looked at again."""
 
@@ -89,6 +91,8 @@ class Shift:
     def __init__(self, post: Post, tally: Tally | None = None) -> None:
         self._post = post
         self.tally = tally or Tally({}, {})
+        self._hand: set[str] = set()
+        """Entries that are handed out and not yet handled."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -103,9 +107,9 @@ class Shift:
                     await jobs.prepare(post.store)
                     if not resumed:
                         await caps.forget(post.store, post.consumer)
-                        found, resumed = await jobs.left(post.store, post.consumer, LEFT), True
-                        for delivery in found:
-                            await send.send(delivery)
+                        resumed = True
+                    # Of an earlier process, or of an answer that was lost on its way here.
+                    await self._out(send, await jobs.left(post.store, post.consumer, LEFT, self._hand))
                     await self._feed(send)
                 except Fault:
                     await anyio.sleep(TROUBLE_SECONDS)
@@ -118,9 +122,15 @@ class Shift:
             found = await jobs.take(post.store, post.consumer, post.settings().slots, TAKE_MS)
             if anyio.current_time() - reclaimed > RECLAIM_SECONDS:
                 reclaimed = anyio.current_time()
-                found += await jobs.reclaim(post.store, post.consumer, RECLAIMED, self._idle_ms())
-            for delivery in found:
-                await send.send(delivery)
+                found += await jobs.reclaim(post.store, post.consumer, RECLAIMED, self._idle_ms(), self._hand)
+            await self._out(send, found)
+
+    async def _out(self, send: anyio.abc.ObjectSendStream[Delivery], found: Sequence[Delivery]) -> None:
+        """Hand out what is in nobody's hands here."""
+        fresh = [delivery for delivery in found if delivery.id not in self._hand]
+        self._hand.update(delivery.id for delivery in fresh)
+        for delivery in fresh:
+            await send.send(delivery)
 
     async def _free(self) -> None:
         """Wait while there is a reason to take nothing."""
@@ -135,6 +145,7 @@ class Shift:
         async with receive:
             async for delivery in receive:
                 await self.handle(delivery)
+                self._hand.discard(delivery.id)
 
     async def handle(self, delivery: Delivery) -> None:
         """Take one job to its end, or leave it in the queue for another try. Never raises."""
@@ -222,7 +233,7 @@ class Shift:
 
         async def one(release: Release) -> None:
             try:
-                found[release.id] = await self._call(job, delivery.body, release, edits)
+                found[release.id] = await self._call(job, delivery, release, edits)
             except (Skip, Fault) as error:
                 failed.append(error)
 
@@ -236,19 +247,23 @@ class Shift:
         again = found.get(live.id) if job.secondary else None
         return found[candidate.id].call, again.call if again is not None and not again.limited else None
 
-    async def _call(self, job: Job, body: bytes, release: Release, edits: Mapping[str, bytes]) -> Called:
+    async def _call(self, job: Job, delivery: Delivery, release: Release, edits: Mapping[str, bytes]) -> Called:
         """One call under the caps of the store."""
         post, settings = self._post, self._post.settings()
         provider, lease = release.snapshot.provider, f"{post.consumer}.{job.pair}.{release.id}"
         limits = Caps(settings.slots, round(settings.budget * 1e6), int((settings.timeout + IDLE_SECONDS) * 1000))
+        held = anyio.current_time()
         while (found := await caps.admit(post.store, limits, provider, lease, post.now_ms())).why:
             self.tally.waits[found.why] = self.tally.waits.get(found.why, 0) + 1
             if post.now_ms() - (job.replay_ms or job.at_ms) > jobs.LIFE_MS:
                 raise Skip("stale")
+            if anyio.current_time() - held >= HOLD_SECONDS:
+                held = anyio.current_time()
+                await jobs.hold(post.store, post.consumer, delivery.id)
             await anyio.sleep(min(max(found.until_ms - post.now_ms(), 10), PATIENCE_MS) / 1000)
         spent = 0
         try:
-            called = await post.caller.call(job, body, release, edits)
+            called = await post.caller.call(job, delivery.body, release, edits)
             spent = called.call.side.cost or 0
             self.tally.spent += spent
         finally:

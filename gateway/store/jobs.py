@@ -6,7 +6,7 @@ delivered twice it still has one result, because the pair id decides (`store.pai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,24 @@ return 1
 
 RECLAIM = """
 local found, ask = {}, {'XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4]}
-if ARGV[5] then ask[#ask + 1] = ARGV[5] end
+if ARGV[5] ~= '' then ask[#ask + 1] = ARGV[5] end
+local held = {}
+for at = 6, #ARGV do held[ARGV[at]] = true end
 for _, pending in ipairs(redis.call(unpack(ask))) do
-  local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], pending[1])
-  local entry = claimed[1]
-  found[#found + 1] = {pending[1], pending[4] + 1, entry and entry[2] or {}}
+  if not held[pending[1]] then
+    local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], pending[1])
+    local entry = claimed[1]
+    found[#found + 1] = {pending[1], pending[4] + 1, entry and entry[2] or {}}
+  end
 end
 return found
 """
-"""Take over what others have not finished. KEYS: jobs. ARGV: group, consumer, idle ms, count, and the consumer whose jobs these
-are where only one's are meant. Reply: id, deliveries, fields of each; no fields where the entry is gone, which newer servers then forget by themselves."""
+"""Take over what others have not finished. KEYS: jobs. ARGV: group, consumer, idle ms, count, the consumer whose jobs these
+are, empty for everybody's, and entries to leave alone. Reply: id, deliveries, fields of each; no fields where the entry is gone, which newer servers then forget by themselves."""
+
+
+HOLD = "return redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')"
+"""Claim a job again without counting a delivery. KEYS: jobs. ARGV: group, consumer, entry id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +95,45 @@ async def take(store: Store, consumer: str, count: int, wait_ms: int) -> list[De
     return [_delivery(entry, 1) for _, entries in _streams(answer) for entry in entries]
 
 
-async def reclaim(store: Store, consumer: str, count: int, idle_ms: int) -> list[Delivery]:
-    """Up to `count` jobs that their worker has not finished for `idle_ms`: it died, or hangs. They are now this consumer's."""
-    command = ("EVAL", RECLAIM, 1, store.keys.shadow_jobs(), GROUP, consumer, idle_ms, count)
+async def reclaim(store: Store, consumer: str, count: int, idle_ms: int, held: Collection[str] = ()) -> list[Delivery]:
+    """Up to `count` jobs that their worker has not finished for `idle_ms`: it died, or hangs. They are now this consumer's.
+    Entries that are `held` by the caller stay as they are."""
+    command: list[str | bytes | float] = [
+        "EVAL",
+        RECLAIM,
+        1,
+        store.keys.shadow_jobs(),
+        GROUP,
+        consumer,
+        idle_ms,
+        count,
+        "",
+        *held,
+    ]
     return [_delivery((entry, fields), int(times)) for entry, times, fields in await _again(store, command)]
 
 
-async def left(store: Store, consumer: str, count: int) -> list[Delivery]:
-    """Up to `count` jobs that an earlier process under this very name did not finish: it is dead, nobody has to wait for them."""
-    command = ("EVAL", RECLAIM, 1, store.keys.shadow_jobs(), GROUP, consumer, 0, count, consumer)
+async def left(store: Store, consumer: str, count: int, held: Collection[str] = ()) -> list[Delivery]:
+    """Up to `count` jobs of this very name that are not `held`: an earlier process did not finish them, or the answer that brought
+    them was lost. Nobody has to wait for them."""
+    command: list[str | bytes | float] = [
+        "EVAL",
+        RECLAIM,
+        1,
+        store.keys.shadow_jobs(),
+        GROUP,
+        consumer,
+        0,
+        count,
+        consumer,
+        *held,
+    ]
     return [_delivery((entry, fields), int(times)) for entry, times, fields in await _again(store, command)]
+
+
+async def hold(store: Store, consumer: str, identifier: str) -> None:
+    """Say that a job is still worked on, so that nobody takes it for abandoned; this counts as no delivery."""
+    await store.read("EVAL", HOLD, 1, store.keys.shadow_jobs(), GROUP, consumer, identifier)
 
 
 async def drop_stale(store: Store, now_ms: int) -> int:

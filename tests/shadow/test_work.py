@@ -19,6 +19,7 @@ from gateway.core.contract.pair import PairClass, Side
 from gateway.core.contract.release import Release, Triple
 from gateway.settings.model import ShadowSettings
 from gateway.shadow import again as comparing
+from gateway.shadow import work
 from gateway.shadow.compare import Call, Tools
 from gateway.shadow.ports import Called, Skip
 from gateway.shadow.work import Post, Shift
@@ -263,6 +264,46 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_the_next_of_its_name(
     async with working(one):
         await ended(store, one, 1)
     assert one.tally.ended == {"pair:identical": 1}
+
+
+async def test_a_job_that_waits_is_not_taken_for_abandoned(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a budget makes a job wait, no other worker takes it over, and waiting never makes it a dead letter."""
+    for name, value in {"IDLE_SECONDS": 0.3, "RECLAIM_SECONDS": 0.05, "HOLD_SECONDS": 0.1, "PATIENCE_MS": 50}.items():
+        monkeypatch.setattr(work, name, value)
+    await caps.release(store, "x", 5_000_000, NOW)
+    script, settings = Scripted(), ShadowSettings(slots=2, budget=5.0, timeout=0.0)
+    one, other = (
+        Shift(Post(store, script, script, lambda: settings, name, lambda: NOW, random.Random(1))) for name in ("1", "2")
+    )
+    await offer(store, job(at_ms=NOW))
+    async with working(one):
+        with anyio.fail_after(5):
+            while not one.tally.waits:
+                await anyio.sleep(0.01)
+        async with working(other):
+            await anyio.sleep(1.0)
+    assert (other.tally.waits, other.tally.ended, one.tally.ended) == ({}, {}, {})
+    look = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10)"
+    ((_, consumer, _, times),) = await store.do("EVAL", look, 1, store.keys.shadow_jobs(), jobs.GROUP)
+    assert (consumer, times) == (b"1", 1)
+
+
+async def test_jobs_whose_answer_was_lost_are_taken_up_again_at_once(store: Store) -> None:
+    """The server died with the answer that brought a job: the worker it is meant for asks for it as soon as it is back."""
+    one = shift(store, Scripted())
+    async with working(one):
+        await offer(store, job(1, at_ms=NOW))
+        await ended(store, one, 1)
+        # Somebody under its name takes a job and is not heard of; then the store is in trouble for a moment.
+        await offer(store, job(2, at_ms=NOW))
+        await jobs.take(store, "w1", 1, 10)
+        await store.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await ended(store, one, 2)
+    await offer(store, job(2, at_ms=NOW), job(3, at_ms=NOW))
+    assert len(await jobs.take(store, "w1", 1, 10)) == 1
+    (second,) = await jobs.left(store, "w1", 10)
+    assert await jobs.left(store, "w1", 10, {second.id}) == []
+    assert await jobs.reclaim(store, "w2", 10, 0, {second.id}) == []
 
 
 async def test_nothing_is_taken_while_there_is_a_reason(store: Store) -> None:
