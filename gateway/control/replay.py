@@ -82,6 +82,7 @@ async def _replayed(desk: Desk, store: Store, order: Order) -> Replayed:
     queued = sum(each is Standing.QUEUED for _, each in stands)
     waiting = [pair for pair, each in stands if each is Standing.OPEN]
     room = 0 if stopped or order.look else max(BATCH - queued, 0)
+    limits = (desk.settings.shadow.queue, desk.settings.shadow.store_bytes)
     passed: Counter[str] = Counter()
     added = 0
     while waiting and added < room and not stopped:
@@ -89,7 +90,7 @@ async def _replayed(desk: Desk, store: Store, order: Order) -> Replayed:
         made = await _made(store, found.open[pair], pair, order, desk.now_ms)
         if isinstance(made, str):
             passed[made] += 1
-        elif await replays.put(store, made[0], made[1:], desk.settings.shadow.queue, desk.now_ms):
+        elif await replays.put(store, made[0], made[1:], limits, desk.now_ms):
             added += 1
         else:
             waiting.append(pair)

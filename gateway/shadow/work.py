@@ -170,8 +170,8 @@ class Shift:
             await jobs.done(post.store, [delivery.id])
             return "again"
         if delivery.deliveries > post.settings().attempts:
-            await pairs.dead(post.store, job.alias, job.candidate, job.pair, post.now_ms())
-            await jobs.bury(post.store, delivery, "attempts")
+            await pairs.dead(post.store, job, "attempts", post.now_ms())
+            await jobs.done(post.store, [delivery.id])
             return "dead"
         try:
             line = await self._line(job, delivery)

@@ -17,18 +17,8 @@ from gateway.core.contract.job import Job
 from gateway.store.client import Store
 
 GROUP = "shadow"
-DEAD_KEPT = 1000
 LIFE_MS = 3_600_000
 """A job older than this is not worked on any more: its ttl is an hour (DESIGN section 7)."""
-
-BURY = """
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'why', ARGV[2], 'job', ARGV[3])
-redis.call('XACK', KEYS[1], ARGV[4], ARGV[5])
-redis.call('XDEL', KEYS[1], ARGV[5])
-return 1
-"""
-"""Move a job to the dead letters. KEYS: jobs, dead. ARGV: entries kept, why, job as JSON, group, entry id."""
-
 
 RECLAIM = """
 local found, ask = {}, {'XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4]}
@@ -147,14 +137,6 @@ async def done(store: Store, ids: Sequence[str]) -> None:
     if ids:
         key = store.keys.shadow_jobs()
         await store.read_many([("XACK", key, GROUP, *ids), ("XDEL", key, *ids)])
-
-
-async def bury(store: Store, delivery: Delivery, why: str) -> None:
-    """A job that failed every time becomes a dead letter. `why` is a word or two, never contents."""
-    job = msgspec.json.encode(delivery.job) if delivery.job is not None else b""
-    keys = [store.keys.shadow_jobs(), store.keys.shadow_dead()]
-    arguments: list[str | bytes | int] = [DEAD_KEPT, why, job, GROUP, delivery.id]
-    await store.read("EVAL", BURY, len(keys), *keys, *arguments)
 
 
 async def depth(store: Store) -> Depth:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.core.contract.job import Job
 from gateway.core.contract.pair import Line
 from gateway.store.client import Store
 from gateway.store.scripts import sha
@@ -21,6 +22,7 @@ from gateway.store.scripts import sha
 SCHEMA = "1"
 """Value of `v` in a line: the version of these fields."""
 LINES_KEPT = 100_000
+DEAD_KEPT = 1000
 DONE_MS = 7_200_000
 """How long a mark stays: longer than a job can wait (`jobs.LIFE_MS`)."""
 PAGE = 500
@@ -120,9 +122,22 @@ async def skip(store: Store, alias: str, candidate: str, pair: str, reason: str,
     return await _finished(store, alias, pair, (f"{candidate} skip:{reason}", ""), now_ms, _NO_MARKS, ())
 
 
-async def dead(store: Store, alias: str, candidate: str, pair: str, now_ms: int) -> bool:
-    """The job ends as a dead letter; False when it had ended before."""
-    return await _finished(store, alias, pair, (f"{candidate} dead", ""), now_ms, _NO_MARKS, ())
+async def dead(store: Store, job: Job, why: str, now_ms: int) -> bool:
+    """The job ends as a dead letter, counted and written in one step; False when it had ended before.
+
+    `why` is a word or two. The letter is the job without its body and answer; of what is erased there is none.
+    """
+    keys = [
+        store.keys.shadow_state(),
+        store.keys.shadow_done(job.alias),
+        store.keys.shadow_counts(job.alias),
+        store.keys.shadow_dead(),
+    ]
+    marks: list[str | bytes | int] = [job.at_ms, mark(job.tenant), mark(job.tenant, job.run)]
+    words = (f"{job.candidate} dead", f"{job.candidate} skip:erased")
+    letter = ("why", why, "job", msgspec.json.encode(job))
+    arguments = [*marks, job.pair, now_ms, now_ms - DONE_MS, *words, DEAD_KEPT, *letter]
+    return bool(await store.script(FINISH, sha(FINISH), keys, arguments))
 
 
 async def ended(store: Store, alias: str, pair: str) -> bool:

@@ -38,10 +38,11 @@ async def standing(store: Store, alias: str, ids: Sequence[str], now_ms: int) ->
     return found
 
 
-async def put(store: Store, job: Job, parts: tuple[bytes, bytes], limit: int, now_ms: int) -> bool:
-    """Hand a job over; `parts` are the client's body and the primary's answer. False when so many jobs wait already."""
-    arguments: list[str | bytes | int] = [limit, msgspec.json.encode(job), *parts]
-    if not await store.script(OFFER, sha(OFFER), [store.keys.shadow_jobs()], arguments):
+async def put(store: Store, job: Job, parts: tuple[bytes, bytes], limits: tuple[int, int], now_ms: int) -> bool:
+    """Hand a job over; `parts` are the client's body and the primary's answer, `limits` the jobs and bytes that may wait. False
+    when so many wait already, or the server's memory is nearly full."""
+    arguments: list[str | bytes | int] = [*limits, msgspec.json.encode(job), *parts]
+    if await store.script(OFFER, sha(OFFER), [store.keys.shadow_jobs()], arguments) != 1:
         return False
     key = store.keys.shadow_replays(job.alias)
     await store.read_many(

@@ -60,7 +60,7 @@ async def test_the_shadow_works_under_the_least_user(tmp_path: Path) -> None:
         async with Store(StoreSettings(redis=f"redis://trivet:pw@127.0.0.1:{server.port}/0")) as store:
             await jobs.prepare(store)
             for number in range(3):
-                assert await replays.put(store, job(number), (b"body", b"reply"), 10, 5)
+                assert await replays.put(store, job(number), (b"body", b"reply"), (10, 1000), 5)
             first, second = await jobs.take(store, "w1", 2, 100)
             assert len(await jobs.reclaim(store, "w2", 5, 0)) == 2
             limits = caps.Caps(1, 1000, 1000)
@@ -70,7 +70,9 @@ async def test_the_shadow_works_under_the_least_user(tmp_path: Path) -> None:
             await pairs.keep(store, line(), pairs.Contents(b"x"), 60_000)
             await pairs.finish(store, "a", "rel_2", line(), 5)
             await jobs.done(store, [first.id])
-            await jobs.bury(store, second, "attempts")
+            assert second.job is not None
+            await pairs.dead(store, second.job, "attempts", 5)
+            await jobs.done(store, [second.id])
             ((entry, old),) = await pairs.entries(store, "a")
             assert await pairs.replace(store, "a", entry, old, old)
             assert (await jobs.depth(store)).jobs == 1

@@ -64,20 +64,6 @@ async def test_a_dead_workers_jobs_come_back(store: Store) -> None:
     assert [d.deliveries for d in await jobs.reclaim(store, "third", 10, 0)] == [3]
 
 
-async def test_poison_becomes_a_dead_letter(store: Store) -> None:
-    """A buried job is out of the queue and kept beside it with its reason."""
-    await jobs.prepare(store)
-    await offer(store, 1)
-    (poison,) = await jobs.take(store, "one", 1, 10)
-    await jobs.bury(store, poison, "crashed")
-    assert await jobs.reclaim(store, "one", 10, 0) == []
-    assert (await jobs.depth(store)).jobs == 0
-    ((_, fields),) = await store.read("XRANGE", store.keys.shadow_dead(), "-", "+")
-    told = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
-    assert told[b"why"] == b"crashed"
-    assert msgspec.json.decode(told[b"job"], type=Job) == job(1)
-
-
 async def test_what_cannot_be_read_is_told_so(store: Store) -> None:
     """F11: an entry of another shape, or one that was trimmed while pending, is a delivery without a job, to be acknowledged."""
     await jobs.prepare(store)

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from gateway.core.contract.exchange import Observed, Usage
+from gateway.core.contract.job import Job
 from gateway.core.contract.pair import Difference, Dimension, Line, PairClass, Side, Turn
 from gateway.store import pairs
 from gateway.store.client import Store
+from tests.shadow.jobs import job
 
 pytestmark = pytest.mark.anyio
 
@@ -47,12 +49,24 @@ async def test_a_job_has_one_result(store: Store) -> None:
     assert await pairs.finish(store, "a", "rel_2", line(), 1000)
     assert not await pairs.finish(store, "a", "rel_2", line(), 1001)
     assert not await pairs.skip(store, "a", "rel_2", "req_1.rel_2", "tools", 1002)
-    assert not await pairs.dead(store, "a", "rel_2", "req_1.rel_2", 1003)
+    assert not await pairs.dead(store, job(alias="a"), "crashed", 1003)
     assert await pairs.skip(store, "a", "rel_2", "req_2.rel_2", "tools", 1004)
-    assert await pairs.dead(store, "a", "rel_3", "req_2.rel_3", 1005)
+    assert await pairs.dead(store, job(2, alias="a", candidate="rel_3", pair="req_2.rel_3"), "crashed", 1005)
     assert await pairs.ended(store, "a", "req_2.rel_2") and not await pairs.ended(store, "a", "req_9.rel_2")
     assert await pairs.counts(store, "a") == {"rel_2": {"pair:divergent": 1, "skip:tools": 1}, "rel_3": {"dead": 1}}
     assert await pairs.lines(store, "a") == [line()]
+
+
+async def test_a_dead_letter_is_counted_and_kept_in_one_step(store: Store) -> None:
+    """F11: wherever its worker is killed there is one letter for one count, with its reason; of what is erased there is none."""
+    for _ in range(2):
+        await pairs.dead(store, job(1), "crashed", 1000)
+    await store.do("HSET", store.keys.shadow_state(), pairs.mark("t"), 5000)
+    await pairs.dead(store, job(2), "crashed", 1001)
+    ((_, fields),) = await store.read("XRANGE", store.keys.shadow_dead(), "-", "+")
+    told = dict(zip(fields[::2], fields[1::2], strict=True)) if isinstance(fields, list) else fields
+    assert told[b"why"] == b"crashed" and msgspec.json.decode(told[b"job"], type=Job) == job(1)
+    assert await pairs.counts(store, "support") == {"rel_2": {"dead": 1, "skip:erased": 1}}
 
 
 async def test_marks_are_forgotten_only_after_a_jobs_life(store: Store) -> None:
