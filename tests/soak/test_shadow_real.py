@@ -38,7 +38,10 @@ NOISE = "within noise"
 
 
 class Drawn(Checkpoints):
-    """Gives each call a seed of its own, by model, question and how often that was asked: without one all draws would be equal."""
+    """Gives each call a seed of its own, by model, question and how often that was asked: without one all draws would be equal.
+
+    Which second answer of the live model goes to which candidate is up to who asks first; they are exchangeable.
+    """
 
     def __init__(self, models: Sequence[LocalModel]) -> None:
         super().__init__("floats", models)
