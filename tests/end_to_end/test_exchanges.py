@@ -154,7 +154,9 @@ def same(stage: Stage, exchange: Exchange, cut: Cut, kind: str) -> None:
         )
         return
     assert (got.status, got.body) == (exchange.status, exchange.body), key
-    assert int(got.headers["content-length"]) == len(exchange.body)
+    # A JSON array that comes over time declares no length, so that one without its end cannot pass for whole.
+    length = None if ":streamGenerateContent" in exchange.target else str(len(exchange.body))
+    assert got.headers.get("content-length") == length, key
     passed(exchange, got)
 
 
