@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 ARGS   ?=
 # Two workers; tests of one file stay together, so that a file's servers are started once.
-PYTEST ?= $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST ?= $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint format bench soak lock clean
