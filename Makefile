@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 ARGS   ?=
-# Two workers; tests of one file stay together, so that a file's servers are started once.
+# Three workers, for many tests wait for a process; tests of one file stay together, so that a file's servers are started once.
 PYTEST ?= $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help

@@ -191,8 +191,8 @@ def section(measured: Measured) -> str:
     parts = ["## Capture, beside nginx with its mirror\n", lines_of(head, rows) + "\n"]
     parts.append(lines_of(["Goal", "This run (95 % bounds)", ""], goals) + "\n")
     parts.append(
-        f"Captured: {measured.captured:,} of {measured.asked:,} exchanges that were to be. Errors: {measured.errors}. "
-        "nginx throws the mirrored answers away; Trivet's queue holds request and live answer."
-        + (f" nginx did not run: {measured.missing}." if measured.missing else "")
+        f"Captured: {measured.captured:,} of {measured.asked:,} exchanges that were to be; errors: {measured.errors}.\n"
+        "nginx throws the mirrored answers away; Trivet's queue holds request and live answer.\n"
+        + (f"nginx did not run: {measured.missing}." if measured.missing else "")
     )
     return "\n".join(parts)

@@ -294,7 +294,7 @@ def told(measured: Measured) -> str:
         "and Redis, so the latencies hold what that costs these three"
     )
     return (
-        f"{RATE} requests a second of 4 KB; {where}. Each condition is compared with `off` of the same round, and the bound comes "
-        "from a bootstrap over the rounds. What waits at the end of a condition is thrown away by the bench. "
+        f"{RATE} requests a second of 4 KB; {where}.\nEach condition is compared with `off` of the same round, and the bound comes "
+        "from a bootstrap over the rounds.\nWhat waits at the end of a condition is thrown away by the bench.\n"
         f"Dropped because the queue was full, in all: {number(measured.dropped, 0)}."
     )
