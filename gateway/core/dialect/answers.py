@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.contract.exchange import Observed
+from gateway.core.contract.reply import Reply
 
 BODY_CAP = 8 << 20
 """Bytes of a whole body that are kept to be read; of a longer one only its end is known."""
@@ -52,6 +53,28 @@ class WholeBody:
 
     def note(self, body: bytes) -> bool:
         """Take the body in; False when it is no JSON object."""
+        raise NotImplementedError
+
+
+class Collected:
+    """Collects an answer and reads it at its end. `stream` says whether it consists of events."""
+
+    __slots__ = ("_pieces", "_stream")
+
+    def __init__(self, stream: bool) -> None:
+        self._stream = stream
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """The next piece of the body, cut anywhere."""
+        self._pieces.append(data)
+
+    def finish(self) -> Reply:
+        """The answer as far as it came. `observed` is what the live decoder says of the same bytes."""
+        return self.read(b"".join(self._pieces))
+
+    def read(self, body: bytes) -> Reply:
+        """The reply that a whole body is."""
         raise NotImplementedError
 
 

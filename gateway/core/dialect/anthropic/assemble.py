@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.core.contract.exchange import Observed
 from gateway.core.contract.reply import Message, Reply, ToolCall
+from gateway.core.dialect import answers
 from gateway.core.dialect.anthropic.reply import BodyDecoder, StreamDecoder
 from gateway.core.dialect.base import Assembler
 from gateway.core.dialect.lenient import arguments, dict_of, list_of, loads, members, telling, text_of, written
@@ -29,22 +30,13 @@ PIECES = "partial_json"
 """Member of a block, while it is put together, that holds the text of its input."""
 
 
-class Collected:
-    """Collects an answer and reads it at its end. `stream` says whether it consists of events."""
+class Collected(answers.Collected):
+    """An answer collected, streamed or not."""
 
-    __slots__ = ("_pieces", "_stream")
+    __slots__ = ()
 
-    def __init__(self, stream: bool) -> None:
-        self._stream = stream
-        self._pieces: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body, cut anywhere."""
-        self._pieces.append(data)
-
-    def finish(self) -> Reply:
-        """The answer as far as it came. `observed` is what the live decoder says of the same bytes."""
-        body = b"".join(self._pieces)
+    def read(self, body: bytes) -> Reply:
+        """See `answers.Collected`."""
         if self._stream:
             decoder = StreamDecoder()
             decoder.feed(body)

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core.contract.exchange import Observed
 from gateway.core.contract.reply import Message, Reply, ToolCall
+from gateway.core.dialect import answers
 from gateway.core.dialect.base import Assembler
 from gateway.core.dialect.lenient import arguments, dict_of, list_of, loads, members, telling, text_of, written
 from gateway.core.dialect.openai.reply import BodyDecoder, StreamDecoder
@@ -48,22 +49,13 @@ SILENT = ("role", "index", "channel")
 """Members of a message that say nothing of the answer: whose it is, where it stands, which kind of text comes next."""
 
 
-class Collected:
-    """Collects an answer and reads it at its end. `stream` says whether it consists of events."""
+class Collected(answers.Collected):
+    """An answer collected, streamed or not."""
 
-    __slots__ = ("_pieces", "_stream")
+    __slots__ = ()
 
-    def __init__(self, stream: bool) -> None:
-        self._stream = stream
-        self._pieces: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body, cut anywhere."""
-        self._pieces.append(data)
-
-    def finish(self) -> Reply:
-        """The answer as far as it came. `observed` is what the live decoder says of the same bytes."""
-        body = b"".join(self._pieces)
+    def read(self, body: bytes) -> Reply:
+        """See `answers.Collected`."""
         if self._stream:
             decoder = StreamDecoder()
             decoder.feed(body)
