@@ -102,9 +102,8 @@ def show_(alias: str, /, *, reach: Reach = HERE) -> int:
             ],
         )
         if state.split is not None:
-            show.line(
-                f"canary {state.split.candidate} gets {state.split.weight / 100:g}% of {show.plain(state.split.lanes)}"
-            )
+            weights = tuple(f"{weight / 100:g}% of {lane}" for lane, weight in state.split.weights.items())
+            show.line(f"canary {state.split.candidate} gets {show.plain(weights)}")
         for shadow in state.shadows:
             until = f" until {show.when(shadow.until_ms)}" if shadow.until_ms else ""
             show.line(f"shadow {shadow.candidate} on {shadow.rate / 100:g}% of runs{until}")

@@ -144,7 +144,8 @@ def _unit(life: Life) -> str:
     if life.source is not Source.NONE:
         return life.run
     assert life.envelope is not None
-    return split_unit(life.view.split_secret, life.caller.tenant, life.alias, life.envelope.opening())
+    life.unit = split_unit(life.view.split_secret, life.caller.tenant, life.alias, life.envelope.opening())
+    return life.unit
 
 
 def pin_of(state: AliasState, release: Release) -> Pin:

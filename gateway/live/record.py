@@ -103,7 +103,6 @@ def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
     split = state.split
     if split is None and stamp.source is Source.NONE:
         return
-    bad = life.outcome in BAD_OUTCOMES
     if bound.new:
         exposure = Exposure(
             run=stamp.run,
@@ -114,10 +113,24 @@ def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
             allocation=stamp.allocation,
             salt=split.salt if split is not None else "",
             at_ms=life.at_ms,
+            lane=stamp.lane,
+            unit=life.unit or stamp.run,
+            version=stamp.version,
         )
         worker.store.exposure(exposure)
+    bad = life.outcome in BAD_OUTCOMES
     if bad or split is not None:
-        event = Event(stamp.run, stamp.release, stamp.arm.value, "error", bad, life.at_ms, float(life.status))
+        event = Event(
+            run=stamp.run,
+            release=stamp.release,
+            arm=stamp.arm.value,
+            at_ms=life.at_ms,
+            allocation=stamp.allocation,
+            lane=stamp.lane,
+            unit=life.unit or stamp.run,
+            version=stamp.version,
+            bad=("error",) if bad else (),
+        )
         worker.store.event(stamp.alias, event)
 
 

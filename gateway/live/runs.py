@@ -175,20 +175,19 @@ async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:
         raise _unknown()
     await worker.store.report(life.caller.tenant, run, Report(at_ms=life.at_ms, metrics=metrics))
     for stamp in record.stamps.values():
-        for name, value in metrics.items():
-            # Whether a value is bad is for the guardrail that reads it to say; here it is only carried.
-            worker.store.event(
-                stamp.alias,
-                Event(
-                    stamp.run,
-                    stamp.release,
-                    stamp.arm.value,
-                    f"outcome.{name}",
-                    bad=False,
-                    at_ms=life.at_ms,
-                    value=float(value),
-                ),
-            )
+        # Whether a value is bad is for the guardrail that reads it to say; here it is only carried.
+        told = Event(
+            run=stamp.run,
+            release=stamp.release,
+            arm=stamp.arm.value,
+            at_ms=life.at_ms,
+            allocation=stamp.allocation,
+            lane=stamp.lane,
+            unit=stamp.run,
+            version=stamp.version,
+            values={f"outcome.{name}": float(value) for name, value in metrics.items()},
+        )
+        worker.store.event(stamp.alias, told)
 
 
 def _decode(body: bytes, kind: type[T]) -> T:

@@ -116,6 +116,34 @@ class Keys:
         """Stream, bounded: guardrail observations."""
         return f"{self.prefix}:events:{{{quote(alias, safe='')}}}"
 
+    def rollout_counts(self, alias: str) -> str:
+        """Hash: what was counted of the rollout in progress or the last one, and how far the streams are read."""
+        return f"{self.prefix}:rollout-counts:{{{quote(alias, safe='')}}}"
+
+    def rollout_units(self, alias: str) -> str:
+        """Set, ttl: units already counted, by metric; what makes each count once."""
+        return f"{self.prefix}:rollout-units:{{{quote(alias, safe='')}}}"
+
+    def control(self) -> str:
+        """Hash: the control process that holds the lease, and when it last said so (by the store's clock)."""
+        return f"{self.prefix}:control"
+
+    def evidence(self, digest: str) -> str:
+        """String: gate evidence as canonical JSON."""
+        return f"{self.prefix}:evidence:{{{digest}}}"
+
+    def evidences(self, alias: str) -> str:
+        """Sorted set: digests of an alias's evidence, by the time it ended."""
+        return f"{self.prefix}:evidences:{{{quote(alias, safe='')}}}"
+
+    def gate(self, gate: str) -> str:
+        """Hash, ttl: a gate run in progress, and the scores it has so far."""
+        return f"{self.prefix}:gate:{{{quote(gate, safe='')}}}"
+
+    def webhooks(self) -> str:
+        """Hash: webhook and alias to the newest entry of its history that the webhook was told of."""
+        return f"{self.prefix}:webhooks"
+
     def sightings(self) -> str:
         """Stream, bounded, ttl: which prompts and toolsets live workers saw, by digest, until the learner has read it."""
         return f"{self.prefix}:sightings"

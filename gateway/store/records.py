@@ -1,7 +1,7 @@
 """How aliases, releases, stamps and heartbeats look in the store. Both sides of the room use these and nothing else.
 
 An alias is a hash: `name`, `version`, `epoch`, `stakes`, `side_effects`, `learned` (0 or 1), one field `lane:LANE` per lane
-with the lane as JSON, `split` and `shadows` as JSON while there are any. Other fields belong to the control side and are ignored here.
+with the lane as JSON, `split`, `shadows`, `rollout` and `barred` as JSON while there are any. Other fields belong to the control side and are ignored here.
 Releases and stamps are JSON. A stream entry has one field, `entry`, with the record as JSON (tagged by `type` in a journal).
 """
 
@@ -14,6 +14,7 @@ import msgspec
 from gateway.core.contract.alias import AliasState, Lane, Shadow, SideEffects, Split, Stakes
 from gateway.core.contract.journal import Plan, Report, Step
 from gateway.core.contract.release import Release
+from gateway.core.contract.rollout import Rollout
 from gateway.core.contract.run import Stamp
 
 ENTRY = "entry"
@@ -77,6 +78,10 @@ def alias_fields(state: AliasState) -> dict[str, str]:
         fields["lane:" + name] = msgspec.json.encode(lane).decode()
     if state.split is not None:
         fields["split"] = msgspec.json.encode(state.split).decode()
+    if state.rollout is not None:
+        fields["rollout"] = msgspec.json.encode(state.rollout).decode()
+    if state.barred:
+        fields["barred"] = msgspec.json.encode(state.barred).decode()
     if state.shadows:
         fields["shadows"] = msgspec.json.encode(state.shadows).decode()
     return fields
@@ -100,6 +105,8 @@ def alias_state(fields: Mapping[str, str]) -> AliasState:
         split=msgspec.json.decode(split, type=Split) if split else None,
         learned=fields.get("learned") == "1",
         shadows=msgspec.json.decode(fields["shadows"], type=tuple[Shadow, ...]) if fields.get("shadows") else (),
+        rollout=msgspec.json.decode(fields["rollout"], type=Rollout) if fields.get("rollout") else None,
+        barred=msgspec.json.decode(fields["barred"], type=dict[str, str]) if fields.get("barred") else {},
     )
 
 

@@ -87,7 +87,9 @@ if ARGV[2] ~= '' then
 end
 local stop = 5 + tonumber(ARGV[5])
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if name == 'split' or name == 'shadows' or string.sub(name, 1, 5) == 'lane:' then redis.call('HDEL', KEYS[1], name) end
+  if name == 'split' or name == 'shadows' or name == 'rollout' or name == 'barred' or string.sub(name, 1, 5) == 'lane:' then
+    redis.call('HDEL', KEYS[1], name)
+  end
 end
 for at = stop + 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'epoch', epoch)
@@ -101,7 +103,7 @@ return {'ok', version + 1, id}
 
 KEYS: alias hash, history. ARGV: version that must be stored, fencing epoch or "" (no lease needed), channel, alias name,
 number n of history values, n history fields and values, then fields and values of the hash (`records.alias_fields`).
-Lanes, split and shadows that are not given are removed; fields of other kinds stay. `version` and `epoch` are the script's own.
+Lanes, split, shadows, rollout and bars that are not given are removed; fields of other kinds stay. `version` and `epoch` are the script's own.
 Reply: `ok`, new version, history id; or `version`, `epoch` or `missing` with what is stored, and nothing was written.
 """
 

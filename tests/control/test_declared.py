@@ -55,7 +55,7 @@ async def test_what_lets_the_application_through_governs_nothing(desk: Desk) -> 
 async def test_an_alias_names_stable_warm_and_candidate(placed: Place, made: Make) -> None:
     """Every release that its runs may be bound to now, or that rollback may return to."""
     state = await placed("agent", {"*": "BA"})
-    state = msgspec.structs.replace(state, split=Split(candidate="rel_c", salt="s", lanes=("*",), weight=1))
+    state = msgspec.structs.replace(state, split=Split(candidate="rel_c", salt="s", weights={"*": 1}))
     assert named(state) == {await made("A"), await made("B"), "rel_c"}
 
 

@@ -115,7 +115,7 @@ async def test_different_lanes_without_a_common_one(desk: Desk, placed: Place) -
 async def test_rollout_in_progress_ends(desk: Desk, made: Make, placed: Place) -> None:
     """During a canary, rollback takes the weight to 0 in one write; the stable pointer stays."""
     state = await placed("agent", {"*": "BA"})
-    split = Split(candidate=await made("C"), salt="s", lanes=("*",), weight=500)
+    split = Split(candidate=await made("C"), salt="s", weights={"*": 500})
     await aliases.write(desk.store, state, msgspec.structs.replace(state, split=split), desk.entry("start", "test"))
     moved = await rollback(desk, "agent", "canary is bad")
     assert moved.split_before == split

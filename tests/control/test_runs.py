@@ -97,6 +97,6 @@ async def test_restart_offers_no_tools_that_nobody_listed(desk: Desk, made: Make
     armed = (await create(desk, ReleaseAsk(model=MODELS["B"], tools=tools))).id
     for candidate, wanted in ((armed, await made("A")), (await made("C"), await made("C"))):
         state = await desk.alias("agent")
-        split = Split(candidate, "s", ("*",), 10_000)
+        split = Split(candidate, "s", {"*": 10_000})
         await aliases.write(desk.store, state, msgspec.structs.replace(state, split=split), desk.entry("canary", "t"))
         assert (await restart(desk, "r")).stamps[0].release == wanted

@@ -123,7 +123,7 @@ class Orders(RuleBasedStateMachine):
     def canary(self, letter: str) -> None:
         """The control loop starts a canary, as a later version of it will."""
         state = self.state()
-        split = Split(self.ids[letter], "salt", LANES, 100)
+        split = Split(self.ids[letter], "salt", dict.fromkeys(LANES, 100))
         self.run(
             aliases.write(self.store, state, msgspec.structs.replace(state, split=split), self.desk.entry("start", "x"))
         )

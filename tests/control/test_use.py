@@ -50,7 +50,7 @@ async def test_tools_are_kept_while_anything_can_call_them(desk: Desk) -> None:
     assert (found.removable, found.why, found.bound, found.ends_ms) == (True, (), 0, 0)
     assert "rollback may return to it in agent *" in found.warnings[0]
     same = await tooled(desk, "C")
-    split = Split(same, "s", ("*",), 100)
+    split = Split(same, "s", {"*": 100})
     await aliases.write(desk.store, state, msgspec.structs.replace(state, split=split), desk.entry("canary", "t"))
     found = await used(desk, old)
     assert found.why == (f"{same}, which has the same tools, is the candidate of alias agent",)

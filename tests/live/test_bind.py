@@ -84,7 +84,7 @@ def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) 
     """With full weight on the candidate new runs are canary; the arm is in the headers and sticks."""
     state = gateway.alias("gpt-4o", OLD)
     gateway.chat("gpt-4o", {"x-trivet-run": "before"})
-    split = Split(candidate=NEW.id, salt="s", lanes=("*",), weight=10_000)
+    split = Split(candidate=NEW.id, salt="s", weights={"*": 10_000})
     gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
     got = gateway.chat("gpt-4o", {"x-trivet-run": "after"})
     assert (got.headers["x-trivet-arm"], got.headers["x-trivet-release"]) == ("canary", NEW.id)

@@ -26,7 +26,7 @@ def splitting(
     if gateway.store.pointers.alias(name) is None:
         state = served(gateway, name, old, named={"tools__v7": V7, "tools__v8": V8})
         stored(gateway, new)
-        split = Split(candidate=new[0].id, salt="s", lanes=("*",), weight=10_000)
+        split = Split(candidate=new[0].id, salt="s", weights={"*": 10_000})
         gateway.move(msgspec.structs.replace(state, version=2, split=split), new[0])
     return new[0].id
 
@@ -116,7 +116,7 @@ def test_a_candidate_that_cannot_be_had_takes_nobody(gateway: LiveGateway) -> No
     """Without its artifact, or blocked, a candidate gets no run; everybody is served by the stable release."""
     new = made("Be brief.")
     state = served(gateway, "gone", made("Be kind."))
-    split = Split(candidate=new[0].id, salt="s", lanes=("*",), weight=10_000)
+    split = Split(candidate=new[0].id, salt="s", weights={"*": 10_000})
     gateway.move(msgspec.structs.replace(state, version=2, split=split), new[0])
     assert arm(gateway, "gone") == "stable"
 

@@ -108,7 +108,7 @@ def test_while_a_rollout_splits_every_run_is_exposed_with_its_arm_and_salt(gatew
     challenger = release("openai/gpt-4o-2024-11-20")
     state = gateway.store.pointers.alias("gpt-4o")
     assert state is not None
-    split = Split(candidate=challenger.id, salt="grain", lanes=("*",), weight=10_000)
+    split = Split(candidate=challenger.id, salt="grain", weights={"*": 10_000})
     gateway.move(msgspec.structs.replace(state, version=2, split=split), challenger)
     gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
     gateway.chat("gpt-4o")

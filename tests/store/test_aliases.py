@@ -28,7 +28,7 @@ STATE = AliasState(
     lanes={"*": Lane("rel_1", ("rel_0",)), "tenant:x": Lane("rel_1", rolled_back="rel_2")},
     stakes=Stakes.HIGH,
     side_effects=SideEffects.REAL,
-    split=Split("rel_2", "salt", ("*",), 100),
+    split=Split("rel_2", "salt", {"*": 100}),
 )
 
 

@@ -25,7 +25,7 @@ async def test_every_record_finds_its_stream(redis_server: RealRedis, tmp_path: 
         live.step(stamp("r", alias=name), step(name))
         live.step(stamp("n", alias=name, source=Source.NONE), step(name))
         live.exposure(Exposure("r", "t", name, "rel_1", "canary", 500, "salt", 1))
-        live.event(name, Event("r", "rel_1", "canary", "error", bad=True, at_ms=1))
+        live.event(name, Event("r", "rel_1", "canary", 1, bad=("error",)))
         await until(lambda: live.counters.bulk_sent == 5)
     tell = Command(redis_server)
     (entry,) = tell("XRANGE", KEYS.journal("t", "r"), "-", "+")

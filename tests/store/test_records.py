@@ -26,7 +26,7 @@ FULL = AliasState(
     stakes=Stakes.HIGH,
     side_effects=SideEffects.REAL,
     epoch=4,
-    split=Split("rel_9", "salt", ("*",), 500),
+    split=Split("rel_9", "salt", {"*": 500}),
     shadows=(Shadow("rel_8", "pepper", 1000, started_ms=5),),
     learned=True,
 )
@@ -34,7 +34,7 @@ FULL = AliasState(
 
 def test_alias_round_trip() -> None:
     """Every member of a state survives the hash; fields of other kinds are ignored."""
-    assert alias_state({**alias_fields(FULL), "rollout": "{}"}) == FULL
+    assert alias_state({**alias_fields(FULL), "later": "{}"}) == FULL
     plain = AliasState(name="a", version=1, lanes={"*": Lane("rel_1")})
     assert alias_state(alias_fields(plain)) == plain
 

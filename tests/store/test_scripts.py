@@ -79,13 +79,13 @@ def test_pointer_compare_and_set(tell: Command) -> None:
 
 def test_a_written_state_is_whole(tell: Command) -> None:
     """Lanes and split that the new state does not have are gone; fields of other kinds stay."""
-    full = AliasState("a", 1, {"*": Lane("rel_1"), "tenant:x": Lane("rel_2")}, split=Split("rel_3", "salt", ("*",), 5))
+    full = AliasState("a", 1, {"*": Lane("rel_1"), "tenant:x": Lane("rel_2")}, split=Split("rel_3", "salt", {"*": 5}))
     tell.create(full)
-    tell("HSET", KEYS.alias("a"), "rollout", "{}")
+    tell("HSET", KEYS.alias("a"), "later", "{}")
     assert stored(tell) == full
     tell.move(state(2, lane="rel_2"))
     assert stored(tell) == state(2, lane="rel_2")
-    assert tell("HGET", KEYS.alias("a"), "rollout") == b"{}"
+    assert tell("HGET", KEYS.alias("a"), "later") == b"{}"
 
 
 def test_create_only_once(tell: Command) -> None:

@@ -63,9 +63,9 @@ def choose(state: AliasState, tenant: str, segment: str, unit: str, eligible: bo
     """
     name, lane = lane_of(state, tenant, segment)
     split = state.split
-    if split is None or not eligible or split.weight <= 0 or name not in split.lanes:
+    weight = min(split.weights.get(name, 0), WHOLE) if split is not None else 0
+    if split is None or not eligible or weight <= 0:
         return Choice(lane.release, name, Arm.STABLE, 0)
-    weight = min(split.weight, WHOLE)
     if bucket(split.salt, f"{tenant}\0{unit}") < weight:
         return Choice(split.candidate, name, Arm.CANARY, weight)
     return Choice(lane.release, name, Arm.STABLE, weight)

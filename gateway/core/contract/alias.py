@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.core.contract.rollout import Rollout
+
 EVERYONE = "*"
 """The lane every tenant without a lane of its own falls into."""
 
@@ -44,12 +46,26 @@ class Lane(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Split(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The live part of a rollout: who gets the candidate. Weight is a share of 10,000; 0 outside a canary."""
+    """The live part of a rollout: who gets the candidate."""
 
     candidate: str
     salt: str
-    lanes: tuple[str, ...] = ()
-    weight: int = 0
+    weights: dict[str, int] = {}
+    """Lane to the candidate's share of 10,000 of its new runs. A lane that is not named has no part in the rollout."""
+    by: str = "run"
+    """What sticks to its arm: `run`, `tenant` or `user`."""
+    since: int = 0
+    """Version of the alias that began the rollout: what was bound before is not observed for it."""
+
+    @property
+    def weight(self) -> int:
+        """The largest share in any lane; 0 while nobody new is exposed."""
+        return max(self.weights.values(), default=0)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes that have a part in it."""
+        return tuple(self.weights)
 
 
 class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,5 +95,9 @@ class AliasState(msgspec.Struct, frozen=True, omit_defaults=True):
     split: Split | None = None
     shadows: tuple[Shadow, ...] = ()
     """Candidates that run alongside; at most one entry per candidate."""
+    rollout: Rollout | None = None
+    """The rollout in progress, or the last one that ended."""
+    barred: dict[str, str] = {}
+    """Releases that were aborted or rolled back, with the reason: not candidates again until `retry`."""
     learned: bool = False
     """True when the alias was made by `unmanaged: learn`, not by a person."""

@@ -81,18 +81,31 @@ class Exposure(msgspec.Struct, frozen=True, omit_defaults=True):
     allocation: int
     salt: str
     at_ms: int
+    lane: str = "*"
+    unit: str = ""
+    """What sticks to its arm, and what is counted once: the run, or a keyed hash of tenant, user or opening."""
+    version: int = 0
+    """Version of the alias state it was bound under."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One guardrail observation of a run."""
+    """What one request of a run, or one report of its outcome, says to the guardrails."""
 
     run: str
     release: str
     arm: str
-    metric: str
-    bad: bool
     at_ms: int
-    value: float = 0.0
+    allocation: int = 0
+    lane: str = "*"
+    unit: str = ""
+    version: int = 0
+    """Version of the alias state the run was bound under."""
+    bad: tuple[str, ...] = ()
+    """Metrics of yes and no that were bad: `core.rollout.metrics.METRICS`."""
+    values: dict[str, float] = {}
+    """Metrics with a value; whether it is bad is for the guardrail that reads it to say."""
+    trips: tuple[str, ...] = ()
+    """Tripwires that were hit."""
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):

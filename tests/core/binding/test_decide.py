@@ -26,7 +26,7 @@ def state(split: Split | None = None, lanes: dict[str, Lane] | None = None) -> A
 
 def split(weight: int, salt: str = "s1", lanes: tuple[str, ...] = ("*", "segment:beta", "tenant:acme")) -> Split:
     """A rollout of rel_new."""
-    return Split("rel_new", salt, lanes, weight)
+    return Split("rel_new", salt, dict.fromkeys(lanes, weight))
 
 
 @pytest.mark.parametrize(
