@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from gateway.core.binding.internal import TENANT as OWN_TENANT
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.core.dialect.leg import leg_artifact
-from gateway.settings import hosts, prices, secrecy, shadows
+from gateway.settings import hosts, prices, secrecy, shadows, webhooks
 from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
@@ -80,6 +81,7 @@ def findings(config: Config) -> list[Finding]:
         hosts.endpoints,
         prices.unpriced,
         shadows.findings,
+        webhooks.findings,
         secrecy.exposed_files,
     )
     found = [
@@ -145,6 +147,13 @@ def _tenants(config: Config) -> Found:
     for name in settings.tenants:
         if name not in known:
             yield Level.WARNING, f"tenants.{shown(name)}", f"has no key{nearest(name, known)}"
+    for index, key in enumerate(settings.keys):
+        if key.tenant.startswith(OWN_TENANT):
+            yield (
+                Level.ERROR,
+                f"keys[{index}].tenant",
+                f"begins with {OWN_TENANT}, as what the gateway calls itself does",
+            )
 
 
 def _segments(config: Config) -> Found:

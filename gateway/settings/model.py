@@ -35,7 +35,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 RIGHTS = ("pass-through", "provider-state", "learn", "pin-release")
 """Rights of a data-port key."""
-SECRET = frozenset({"api_key", "background_api_key", "stamp_keys", "redis", "shadow_redis", "headers"})
+SECRET = frozenset({"api_key", "background_api_key", "stamp_keys", "redis", "shadow_redis", "headers", "secret"})
 """Members that may hold a secret: never shown, and best taken from the environment."""
 ADMIN_RIGHTS = ("read", "content", "rollback", "rollout", "release")
 """Rights of an admin token."""
@@ -322,6 +322,23 @@ class UndeclaredSettings(Model, frozen=True):
     """How long it is open at least."""
 
 
+class WebhookSettings(Model, frozen=True):
+    """Who is told of transitions: one POST each, signed, repeated until it is taken."""
+
+    name: Name
+    url: str
+    secret: str
+    """What messages are signed with: `whsec_` and base64 of 24 to 64 random bytes."""
+    allow_private: bool = False
+    """Allows http:// and private or loopback addresses."""
+    aliases: tuple[str, ...] = ()
+    """Whose transitions, `*` in a name stands for anything; empty is all."""
+    actions: tuple[str, ...] = ()
+    """Which actions of the history; empty is every one that changes who gets what."""
+    give_up: Seconds = 3 * 86400.0
+    """How long one message is tried."""
+
+
 class RetrySettings(Model, frozen=True):
     """Retries of the gateway itself, inside one release."""
 
@@ -360,3 +377,4 @@ class Settings(Model, frozen=True):
     capture: Capture = "none"
     """What is kept of the contents of pairs; a tenant may have a word of its own, a request's header may only lower it."""
     shadow: ShadowSettings = ShadowSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()

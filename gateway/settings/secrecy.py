@@ -20,6 +20,7 @@ def secrets(settings: Settings) -> list[str]:
         found += [provider.api_key, provider.background_api_key, *provider.headers.values()]
         for endpoint in provider.endpoints:
             found += [endpoint.api_key, *endpoint.headers.values()]
+    found += [webhook.secret for webhook in settings.webhooks]
     for url in (settings.store.redis, settings.store.shadow_redis):
         user = url.partition("://")[2].rpartition("@")[0]
         found.append(user.partition(":")[2] or user)
@@ -49,6 +50,8 @@ def _written(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"providers.{name}.background_api_key", provider.background_api_key
         for index, endpoint in enumerate(provider.endpoints):
             yield f"providers.{name}.endpoints[{index}].api_key", endpoint.api_key
+    for index, webhook in enumerate(settings.webhooks):
+        yield f"webhooks[{index}].secret", webhook.secret
     if "@" in settings.store.redis:
         yield "store.redis", settings.store.redis
 

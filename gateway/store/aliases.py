@@ -164,6 +164,22 @@ async def history(store: Store, name: str, limit: int = 100) -> list[HistoryEntr
     return [history_entry(identifier.decode(), _text(fields)) for identifier, fields in answer]
 
 
+async def history_after(store: Store, name: str, identifier: str, limit: int = 100) -> list[HistoryEntry]:
+    """The first `limit` entries of an alias that are newer than the one with this stream id, oldest first."""
+    answer = await store.read("XRANGE", store.keys.history(name), f"({identifier}", "+", "COUNT", limit)
+    return [history_entry(found.decode(), _text(fields)) for found, fields in answer]
+
+
+async def told(store: Store) -> dict[str, str]:
+    """`WEBHOOK ALIAS` to the newest history entry that the webhook was told of."""
+    return _text(await store.do("HGETALL", store.keys.webhooks()))
+
+
+async def tell(store: Store, place: str, identifier: str) -> None:
+    """Keep that a webhook was told of an alias's history up to an entry."""
+    await store.do("HSET", store.keys.webhooks(), place, identifier)
+
+
 async def note(store: Store, name: str, entry: HistoryEntry) -> None:
     """Add to the history what moved no pointer: a refusal, a bootstrap. Sent once; not idempotent."""
     values = ["version", str(entry.version), *history_values(entry)]

@@ -187,6 +187,15 @@ _STORE = (
 _HOUSE = (
     _counter("trivet_promotions_total", "Promotions by result.", "result"),
     _counter("trivet_rollbacks_total", "Rollbacks by result.", "result"),
+    _counter(
+        "trivet_webhooks_total", "Messages to webhooks: taken, failed and tried again, given up.", "webhook", "result"
+    ),
+    _gauge(
+        "trivet_webhook_waiting_seconds",
+        "Age of the message that a webhook does not take.",
+        "webhook",
+        across=Across.MAX,
+    ),
     _counter("trivet_erasures_total", "Tenants and runs erased, by result.", "result"),
     _counter("trivet_config_reload_total", "Reloads of the configuration.", "result"),
     _gauge("trivet_config_version", "1 for the configuration version in use.", "version", across=Across.MAX),

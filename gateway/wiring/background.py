@@ -37,6 +37,7 @@ from gateway.telemetry.counters import Registry
 from gateway.telemetry.spool import Reader, Writer
 from gateway.wiring import configured, readings
 from gateway.wiring.configured import Loaded
+from gateway.wiring.messages import telling
 from gateway.wiring.process import Assignment, Line, Orders, complain, path_or_none, split_address
 from gateway.wiring.reload import Follower
 
@@ -276,6 +277,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
             group.create_task(follower.follow(orders, line)),
             group.create_task(office.housekeeping()),
             group.create_task(office.learning()),
+            group.create_task(telling(lambda: office.desk(AUTHOR), office.registry)),
         ]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)
         line.tell("ready", port=port, message=office.problem)
