@@ -6,7 +6,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from gateway.core.binding import internal
 from gateway.core.contract.fault import Fault, Kind
+from gateway.core.dialect.routes import Operation, RouteKind
 from gateway.live.limits import enter
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ CREDENTIAL_FIELDS = (b"x-trivet-key", b"authorization", b"x-api-key", b"x-goog-a
 
 
 CREDENTIALS = frozenset(CREDENTIAL_FIELDS)
+OWN = internal.PREFIX.encode()
 
 
 def secret_of(name: bytes, value: bytes) -> bytes:
@@ -49,6 +52,8 @@ def admit(life: Life) -> None:
         if secret is None:
             continue
         caller = view.callers.get(sha256(secret).digest()) if keyed else None
+        if caller is None and secret.startswith(OWN):
+            caller = _own(life, secret)
         if caller is None:
             # A key of ours is never a provider's credential, and `x-trivet-key` is never meant for one.
             if life.credential is None and name != b"x-trivet-key":
@@ -62,7 +67,7 @@ def admit(life: Life) -> None:
                 "The request carries keys of two different tenants. Send one key.",
                 reason="header_dup",
             )
-    if not keyed:
+    if not keyed and found is None:
         if life.caller.accounts:
             enter(life)
         return
@@ -76,6 +81,23 @@ def admit(life: Life) -> None:
     life.caller = found
     if found.accounts:
         enter(life)
+
+
+def _own(life: Life, secret: bytes) -> Caller:
+    """The gateway itself, which calls a release by its name and nothing else.
+
+    Raises Fault 401 `invalid_api_key`, also where no keys are asked for: such a credential is never passed on to a provider.
+    """
+    role = internal.verify(life.view.stamp_keys, secret.decode("latin-1"), life.at_ms)
+    route = life.route
+    assert route is not None
+    if route.kind is not RouteKind.DIALECT or route.operation is Operation.MODELS:
+        raise Fault(
+            Kind.FORBIDDEN,
+            "missing_right",
+            "A credential of the gateway's own calls opens no other route than the model calls of a dialect.",
+        )
+    return life.view.own_callers[role]
 
 
 def take_key(life: Life) -> None:

@@ -24,12 +24,15 @@ from gateway.live.identify import RELEASE_PREFIX
 from gateway.live.legs import legs_of
 from gateway.live.limits import hold, priced
 from gateway.live.unmanaged import bare_model, decide
+from gateway.live.view import LIVE
+from gateway.settings.endpoints import unattended
 from gateway.store.bind import BindRequest
 
 if TYPE_CHECKING:
     from gateway.core.contract.alias import AliasState, Split
     from gateway.core.contract.release import Release
     from gateway.live.life import Life
+    from gateway.live.view import View
     from gateway.live.worker import Worker
 
 
@@ -161,6 +164,8 @@ async def _named_release(worker: Worker, life: Life) -> Stamp:
     release = worker.store.pointers.release(life.asked) or await worker.store.fetch_release(life.asked)
     if release is None:
         raise Fault(Kind.NOT_FOUND, "model_not_found", "No such release.", param="model", reason="model")
+    if life.caller.role is not LIVE:
+        life.credential = stand_in(life.view, release.snapshot.provider)
     if life.source is not Source.NONE:
         record = await worker.store.run_record(life.caller.tenant, life.run)
         if any(s.release != release.id for s in record.stamps.values()):
@@ -181,6 +186,24 @@ async def _named_release(worker: Worker, life: Life) -> Stamp:
         source=life.source,
         at_ms=life.at_ms,
     )
+
+
+def stand_in(view: View, provider: str) -> bytes | None:
+    """The credential of the gateway's own calls where callers' credentials are forwarded to this provider; None where its
+    endpoints have keys. Raises Fault 400 `background_key_missing`."""
+    settings = view.providers.get(provider)
+    if settings is None:
+        return None
+    if not unattended(provider, settings):
+        raise Fault(
+            Kind.BAD_REQUEST,
+            "background_key_missing",
+            f"The provider {provider} is called with its callers' own keys, and nobody is behind this call: write "
+            f"`providers: {{{provider}: {{background_api_key: ...}}}}` in the configuration.",
+            side=Side.GATEWAY,
+            param="model",
+        )
+    return settings.background_api_key.strip().encode("latin-1", "replace") or None
 
 
 def _check_floating(life: Life) -> None:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gateway.telemetry.counters import Histogram, Register, Registry
 
 TOKEN_KINDS = ("input", "output", "cached", "reasoning", "written")
-ROLE = "live"
-"""Who asked: agents. Shadow, probe and gate count under their own names."""
 MICRO = 1_000_000
 CACHED = 2_000
 """Label sets kept at hand; the registry bounds the labels themselves."""
@@ -81,7 +79,19 @@ class Meters:
             return
         outcome, status, bound = life.outcome, life.status, life.bound
         new = bound is not None and bound.new
-        which = (stamp.alias, stamp.release, stamp.arm, stamp.pin, life.source, outcome, status, life.provider, new)
+        role = life.caller.role
+        which = (
+            stamp.alias,
+            stamp.release,
+            stamp.arm,
+            stamp.pin,
+            life.source,
+            outcome,
+            status,
+            life.provider,
+            new,
+            role,
+        )
         sheet = self._sheets.get(which)
         if sheet is None:
             if len(self._sheets) >= CACHED:
@@ -113,7 +123,7 @@ class Meters:
 
     def _sheet(self, life: Life, stamp: Stamp, *, new: bool) -> Sheet:
         """Look up every register that a request of this kind adds to."""
-        counter, arm = self._registry.counter, stamp.arm.value
+        counter, arm, role = self._registry.counter, stamp.arm.value, life.caller.role
         counts = [
             counter("requests_total", stamp.alias, stamp.release, arm, _status(life.status)),
             counter("requests_by_source_total", life.source.value),
@@ -123,14 +133,14 @@ class Meters:
             counts.append(counter("runs_bound_total", stamp.alias, stamp.release, arm, stamp.pin.value))
         if stamp.pin is Pin.FLOATING:
             counts.append(counter("floating_requests_total", stamp.alias))
-        tokens = [counter("tokens_total", stamp.alias, stamp.release, ROLE, kind) for kind in TOKEN_KINDS]
+        tokens = [counter("tokens_total", stamp.alias, stamp.release, role, kind) for kind in TOKEN_KINDS]
         histogram = self._registry.histogram
         return Sheet(
             tuple(counts),
             histogram("first_byte_seconds", life.provider),
             histogram("request_seconds", life.provider),
-            counter("cost_usd_total", stamp.alias, stamp.release, ROLE),
-            counter("unpriced_total", stamp.alias, stamp.release, ROLE),
+            counter("cost_usd_total", stamp.alias, stamp.release, role),
+            counter("unpriced_total", stamp.alias, stamp.release, role),
             *tokens,
         )
 

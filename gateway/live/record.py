@@ -12,6 +12,7 @@ from gateway.live.capture import RATE_STATUS, give_way, offer
 from gateway.live.costs import cost_of
 from gateway.live.limits import leave
 from gateway.live.overhead import millis, overhead
+from gateway.live.view import LIVE
 
 if TYPE_CHECKING:
     from gateway.core.contract.run import Stamp
@@ -60,7 +61,14 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
         tools = sha256(raw).hexdigest() if raw else ""
     prompt = sha256(system).hexdigest() if system else ""
     flags = life.flags
-    if notices is not None and notices.on and life.forwarded and stamp.release and envelope is not None:
+    if (
+        notices is not None
+        and notices.on
+        and life.forwarded
+        and stamp.release
+        and envelope is not None
+        and life.caller.role is LIVE
+    ):
         flags += notices.saw(stamp, prompt, tools, envelope)
     return Step(
         request=life.id,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from gateway.core.binding import internal
 from gateway.core.dialect import routes
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import glob
@@ -33,6 +34,10 @@ VENDOR_OF_DIALECT = {"openai": "openai", "responses": "openai", "anthropic": "an
 """Whose own wire format a dialect is: that vendor's provider takes paths that name no alias."""
 
 
+LIVE = "live"
+"""Role of what agents ask; the calls of shadow, gate and probe count under their own names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sends a request: resolved once per key, not per request."""
@@ -45,6 +50,8 @@ class Caller:
     """Where its requests count: the key's account and the tenant's, as far as they have limits."""
     allow: tuple[re.Pattern[str], ...] = ()
     """What an alias or model name must match, each of them, to exist for this caller."""
+    role: str = LIVE
+    """Who asks: agents, or one of `internal.ROLES` for calls of the gateway itself."""
 
     def may(self, name: str) -> bool:
         """Whether a name exists for this caller."""
@@ -77,6 +84,7 @@ class View:
         "marks",
         "max_age",
         "open_caller",
+        "own_callers",
         "pins",
         "prices",
         "provider_names",
@@ -148,6 +156,8 @@ class View:
         everybody = self.ledger.everybody if settings.auth != "keys" else ()
         self.open_caller = Caller(DEFAULT_TENANT, "", rights, {}, everybody, allowed.get(DEFAULT_TENANT, ()))
         self.callers = dict(_callers(settings, self.ledger, allowed))
+        self.own_callers = dict(_own_callers())
+        """Who the gateway itself is when it calls, by role: without limits, and only releases exist for it."""
 
     def _default(self, settings: Settings, dialect: str) -> str:
         named = settings.default_provider.get(dialect)
@@ -185,6 +195,12 @@ def _callers(
                 allow(key.allow) + allowed.get(key.tenant, ()),
             ),
         )
+
+
+def _own_callers() -> Iterator[tuple[str, Caller]]:
+    releases = (re.compile(r"rel_[0-9a-f]+"),)
+    for role in internal.ROLES:
+        yield role, Caller(internal.TENANT + role, "", frozenset({"pin-release"}), {}, (), releases, role)
 
 
 def allow(names: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:

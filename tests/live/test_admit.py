@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.live.gateway import LiveGateway, release
+from gateway.core.binding.internal import mint
+from tests.live.gateway import STAMP_KEY, LiveGateway, release
 from tests.provider import Provider
 
 PINNED = release("openai/gpt-4o-2024-08-06")
@@ -92,3 +94,54 @@ def test_a_keys_own_map_names_its_aliases(keyed: LiveGateway, provider: Provider
     got = keyed.chat("fast", {"x-trivet-key": ALICE, "authorization": "Bearer sk-own"})
     assert got.headers["x-trivet-alias"] == "gpt-4o"
     assert provider.requests[0].json["model"] == "gpt-4o-2024-08-06"
+
+
+def own(role: str = "gate", *, seconds: float = 60, key: bytes = STAMP_KEY) -> str:
+    """A credential of a call of the gateway itself."""
+    return mint(key, role, int((time.time() + seconds) * 1000))
+
+
+@pytest.mark.parametrize("auth", ["keys", "none", "open"])
+def test_the_gateway_itself_calls_a_release_whatever_auth_says(
+    redis_server, provider: Provider, tmp_path: Path, auth: str
+) -> None:
+    """It names releases and nothing else, is called with the key for the background, counts under its role, in no limits, and is
+    journalled; a credential that has run out or is forged is refused even where nobody needs one."""
+    keys = [{"sha256": sha256(ALICE.encode()).hexdigest(), "tenant": "a"}] if auth == "keys" else []
+    providers = {
+        "openai": {"base_url": provider.url, "api_key": "client", "background_api_key": "sk-b", "allow_private": True},
+        "bare": {"base_url": provider.url, "api_key": "client", "allow_private": True},
+    }
+    tenants = {"default": {"limits": {"requests_per_minute": 1}}}
+    lone = release("bare/m-2024-08-06")
+    with LiveGateway(redis_server.url, tmp_path, providers, auth=auth, keys=keys, tenants=tenants) as gateway:
+        gateway.alias("gpt-4o", PINNED)
+        gateway.alias("lone", lone)
+        for fields in (
+            {"x-trivet-key": own(), "authorization": "Bearer sk-other"},
+            {"authorization": f"Bearer {own()}"},
+        ):
+            got = gateway.chat(PINNED.id, {**fields, "x-trivet-run": "g1"})
+            assert (got.status, got.headers["x-trivet-release"]) == (200, PINNED.id)
+            assert provider.requests[-1].fields["authorization"] == "Bearer sk-b"
+            assert "trivet-own" not in str(provider.requests[-1].headers)
+        gateway.chat(PINNED.id, {"x-trivet-key": own("probe")})
+        calls = len(provider.requests)
+        fields = {"x-trivet-key": own()}
+        assert [gateway.chat(name, fields).status for name in ("gpt-4o", "gpt-4o-2024-08-06", "rel_0")] == [404] * 3
+        assert gateway.chat(PINNED.id, {**fields, "x-trivet-alias": "gpt-4o"}).status == 404
+        for path in ("/v1/models", "/openai/v1/files", "/v1/files", "/trivet/runs/g1"):
+            assert gateway.request("GET", path, headers=fields).status == 403, path
+        got = gateway.chat(lone.id, fields)
+        assert (got.status, got.json["error"]["code"]) == (400, "background_key_missing")
+        assert "background_api_key" in got.json["error"]["message"]
+        for bad in (own(seconds=-1), own(key=b"f" * 32), "trivet-own.x"):
+            assert gateway.chat(PINNED.id, {"x-trivet-key": bad, "authorization": "Bearer sk-own"}).status == 401
+        assert len(provider.requests) == calls
+        gateway.wait(lambda: gateway.counted["in_flight"] == 0)
+        counted = gateway.counted
+        assert counted[f"tokens_total{{other,{PINNED.id},gate,input}}"] == 10
+        assert counted[f"tokens_total{{other,{PINNED.id},probe,input}}"] == 5
+        assert not any(name.startswith("tokens_total") and ",live," in name for name in counted)
+        gateway.wait(lambda: len(gateway.flow(gateway.store.run_record("trivet/gate", "g1")).entries) >= 2)
+        assert redis_server.ask("EXISTS trivet:exposures:{gpt-4o}") == b":0\r\n"
