@@ -144,7 +144,9 @@ class Rollout(msgspec.Struct, frozen=True, omit_defaults=True):
     frozen_from: Phase | None = None
     frozen_ms: int = 0
     causes: tuple[str, ...] = ()
-    """Why it is frozen or has ended, one code each: `core.rollout.table.CAUSES`."""
+    """Why it is frozen or has ended: `CODE` or `CODE:DETAIL`, codes of `core.rollout.table.CAUSES`."""
+    waived: tuple[str, ...] = ()
+    """Causes that a person resumed from in this stage: they do not freeze it again before the next."""
     accepted: tuple[int, ...] = ()
     """Stages whose inconclusive result a person accepted."""
     approved: tuple[int, ...] = ()
@@ -158,6 +160,8 @@ class Rollout(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stated reason to go without a shadow."""
     override: str = ""
     """`NAME: reason` of who goes on without a GO."""
+    retried: bool = False
+    """After its end: the bar of its candidate was lifted."""
     actor: str = ""
     reason: str = ""
 
