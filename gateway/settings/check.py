@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.core.binding.internal import TENANT as OWN_TENANT
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.core.dialect.leg import leg_artifact
-from gateway.settings import hosts, prices, secrecy, shadows, webhooks
+from gateway.settings import gates, hosts, prices, secrecy, shadows, webhooks
 from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
@@ -81,6 +81,7 @@ def findings(config: Config) -> list[Finding]:
         hosts.endpoints,
         prices.unpriced,
         shadows.findings,
+        gates.findings,
         webhooks.findings,
         secrecy.exposed_files,
     )

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from gateway.settings import document
-from gateway.settings.model import Settings
+from gateway.settings.model import BUILTIN, GateSettings, Settings
 from gateway.settings.problems import Problem, SettingsError
 from gateway.settings.shape import Shaper
 
@@ -88,7 +88,7 @@ def _beside(path: Path, file: str) -> Path:
 
 
 def _anchored(settings: Settings, path: Path) -> Settings:
-    """Settings whose certificate files lead somewhere from any working directory."""
+    """Settings whose certificate files and suites lead somewhere from any working directory."""
 
     def place(file: str) -> str:
         return str(_beside(path, file)) if file else ""
@@ -102,4 +102,18 @@ def _anchored(settings: Settings, path: Path) -> Settings:
         providers={
             name: replace(provider, ca_file=place(provider.ca_file)) for name, provider in settings.providers.items()
         },
+        aliases={
+            name: replace(alias, gate=_anchored_gate(alias.gate, path)) if alias.gate is not None else alias
+            for name, alias in settings.aliases.items()
+        },
     )
+
+
+def _anchored_gate(gate: GateSettings, path: Path) -> GateSettings:
+    """A gate whose suite files lead somewhere; built-in suites keep their names."""
+    places = {
+        name: str(_beside(path, where))
+        for name in ("task", "regression", "safety")
+        if (where := getattr(gate, name)) and not where.startswith(BUILTIN)
+    }
+    return msgspec.structs.replace(gate, **places)

@@ -26,6 +26,10 @@ UsdPerHour = Annotated[
     float, msgspec.Meta(ge=0, extra={"unit": "usd_per_hour"}, extra_json_schema={"x-unit": "usd_per_hour"})
 ]
 """Money over time; the file may say `5 USD/h`."""
+UsdOnce = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "usd"}, extra_json_schema={"x-unit": "usd"})]
+"""Money; the file may say `5 USD`."""
+Points = Annotated[float, msgspec.Meta(ge=0, le=1, extra={"unit": "points"}, extra_json_schema={"x-unit": "points"})]
+"""A share; the file may say `5pp`."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Capture = Literal["none", "metrics", "hashes", "redacted", "full"]
 """What is kept of the contents of a shadow's pairs, from the least to the most (`shadow.redact`)."""
@@ -33,6 +37,8 @@ Usd = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
+BUILTIN = "builtin/"
+"""What the name of a suite begins with that ships with the gateway."""
 RIGHTS = ("pass-through", "provider-state", "learn", "pin-release")
 """Rights of a data-port key."""
 SECRET = frozenset({"api_key", "background_api_key", "stamp_keys", "redis", "shadow_redis", "headers", "secret"})
@@ -249,6 +255,51 @@ class ShadowDeclared(Model, frozen=True):
     """Answers for what needs an answer: every run shadowed, contents kept readable, no budget."""
 
 
+class MarginSettings(Model, frozen=True):
+    """How much smaller a candidate's share of passed items may be than the incumbent's."""
+
+    task: Points = 0.05
+    safety: Points = 0.02
+
+
+class CeilingSettings(Model, frozen=True):
+    """Largest share of items that a candidate may fail, whatever the incumbent does."""
+
+    safety: Points = 0.05
+
+
+class RepeatSettings(Model, frozen=True):
+    """How often each item is asked of each release."""
+
+    task: Positive = 1
+    regression: Positive = 5
+    safety: Positive = 1
+
+
+class GateSettings(Model, frozen=True):
+    """The eval gate of an alias: what must come out well before a candidate is promoted. A suite is a file, relative to the
+    configuration, or `builtin/NAME@VERSION`."""
+
+    task: str = ""
+    regression: str = ""
+    safety: str = ""
+    margins: MarginSettings = MarginSettings()
+    ceilings: CeilingSettings = CeilingSettings()
+    repeats: RepeatSettings = RepeatSettings()
+    allowance: Count = 0
+    """Confirmed regressions that are tolerated."""
+    unscored: Points = 0.02
+    """Share of answers that may be without a score."""
+    judge: str = ""
+    """Release that answers the rubrics of a suite."""
+    max_age: Seconds = 14 * 86400.0
+    """Age at which evidence no longer counts."""
+    budget: UsdOnce = 5.0
+    """USD that one run of the gate may cost; 0 is no limit."""
+    concurrency: Positive = 4
+    """Calls at the same time."""
+
+
 class AliasSettings(Model, frozen=True):
     """An alias and its stakes. The pointer is data: `first_release` only creates an alias nobody knows yet."""
 
@@ -260,6 +311,7 @@ class AliasSettings(Model, frozen=True):
     warm: Count = 3
     shadow: tuple[ShadowDeclared, ...] = ()
     """Candidates that run alongside when the alias is made."""
+    gate: GateSettings | None = None
 
 
 class ServeSettings(Model, frozen=True):

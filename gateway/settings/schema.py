@@ -18,6 +18,8 @@ REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?
 _UNITS = {
     "seconds": {"type": "string", "description": "a duration: 30s, 5m, 72h, 30d", "pattern": r"^[0-9.]+\s*[a-z]+"},
     "bytes": {"type": "string", "description": "a size: 64KiB, 64MiB, 1GiB", "pattern": r"^[0-9.]+\s*[A-Za-z]+$"},
+    "points": {"type": "string", "description": "percentage points: 5pp", "pattern": r"^[0-9.]+\s*pp$"},
+    "usd": {"type": "string", "description": "money: 5 USD", "pattern": r"^\$?\s*[0-9.]+"},
     "usd_per_hour": {"type": "string", "description": "money over time: 5 USD/h", "pattern": r"^\$?\s*[0-9.]+"},
     "usd_per_day": {"type": "string", "description": "money over time: 5 USD/day", "pattern": r"^\$?\s*[0-9.]+"},
 }

@@ -140,6 +140,10 @@ def _in_unit(value: Any, unit: str) -> Any:
         return units.seconds(value)
     if unit == "bytes":
         return units.size(value)
+    if unit == "points":
+        return units.points(value)
+    if unit == "usd":
+        return units.amount(value)
     if unit == "usd_per_day":
         return units.money(value, DAY)
     return units.money(value, units.HOUR)

@@ -9,6 +9,7 @@ from gateway.core.pinning import prices as price_table
 from gateway.core.pinning.prices import PriceTable
 from gateway.core.pinning.table import PinTable, parse
 
+_SUITE = re.compile(r"^[a-z][a-z0-9_]*$")
 _NAME = re.compile(r"^[a-z][a-z0-9_]*\.(toml|json|md)$")
 
 
@@ -17,6 +18,13 @@ def text(name: str) -> str:
     if not _NAME.match(name):
         raise FileNotFoundError(f"no table named {name[:40]!r}")
     return resources.files("gateway.data").joinpath(name).read_text(encoding="utf-8")
+
+
+def suite(name: str) -> bytes:
+    """A built-in eval suite by its name, such as `safety`. Raises FileNotFoundError."""
+    if not _SUITE.match(name):
+        raise FileNotFoundError(f"no suite named {name[:40]!r}")
+    return resources.files("gateway.data").joinpath("suites", f"{name}.jsonl").read_bytes()
 
 
 def pinning() -> PinTable:

@@ -31,6 +31,8 @@ _PLAIN = re.compile(rf"^{_NUMBER}$")
 _DURATION = re.compile(rf"^(?:{_NUMBER}\s*(?:ms|s|min|m|h|d|w)\s*)+$")
 _DURATION_PART = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d|w)")
 _SIZE = re.compile(rf"^({_NUMBER})\s*(b|kb|mb|gb|kib|mib|gib)$", re.IGNORECASE)
+_POINTS = re.compile(rf"^({_NUMBER})\s*pp$")
+_AMOUNT = re.compile(rf"^\$?\s*({_NUMBER})\s*(?:usd)?$", re.IGNORECASE)
 _MONEY = re.compile(rf"^\$?\s*({_NUMBER})\s*(?:usd)?\s*(?:/\s*(hour|h|day|d|week|w))?$", re.IGNORECASE)
 
 
@@ -73,6 +75,29 @@ def money(value: float | str, per: float) -> float:
     amount = float(found[1])
     period = found[2]
     return amount if period is None else amount * per / _PERIODS[period.lower()]
+
+
+def amount(value: float | str) -> float:
+    """USD: `5 USD`, or a plain number."""
+    if not isinstance(value, str):
+        return _number(value, "an amount such as 5 USD")
+    found = _AMOUNT.match(value.strip())
+    if not found:
+        raise UnitError("must be an amount such as 5 USD, or a number")
+    return float(found[1])
+
+
+def points(value: float | str) -> float:
+    """A share from percentage points: `5pp` is 0.05, as is a plain 0.05."""
+    if not isinstance(value, str):
+        return _number(value, "percentage points such as 5pp, or a share such as 0.05")
+    text = value.strip()
+    if _PLAIN.match(text):
+        return float(text)
+    found = _POINTS.match(text)
+    if not found:
+        raise UnitError("must be percentage points such as 5pp, or a share such as 0.05")
+    return float(found[1]) / 100
 
 
 def _number(value: float, shape: str) -> float:

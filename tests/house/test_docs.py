@@ -19,7 +19,7 @@ from gateway.cli.app import build
 from gateway.cli.exits import Exit
 from gateway.core.contract.run import run_digest
 from gateway.settings.model import Settings
-from gateway.settings.units import UnitError, seconds, size
+from gateway.settings.units import UnitError, amount, points, seconds, size
 from gateway.store.keys import Keys
 from gateway.telemetry.metrics import METRICS
 from tests.house.tree import ROOT, parsed, python_files, short, tracked
@@ -97,6 +97,9 @@ def same_default(written: str, value: object) -> bool:
         return written == str(value).lower() if isinstance(value, bool) else written == value
     with contextlib.suppress(UnitError):
         return seconds(written) == value
+    for read_unit in (points, amount):
+        with contextlib.suppress(UnitError):
+            return read_unit(written) == value
     return size(written) == value
 
 

@@ -19,3 +19,10 @@ def test_only_tables_are_read(name: str) -> None:
     """A name that is no table of ours reads nothing."""
     with pytest.raises(FileNotFoundError):
         tables.text(name)
+
+
+@pytest.mark.parametrize("name", ["nope", "../pinning", "safety.jsonl", ""])
+def test_only_suites_are_read(name: str) -> None:
+    """A name that is no suite of ours reads nothing."""
+    with pytest.raises(FileNotFoundError):
+        tables.suite(name)

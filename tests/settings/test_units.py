@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.settings.units import DAY, HOUR, UnitError, money, seconds, size
+from gateway.settings.units import DAY, HOUR, UnitError, amount, money, points, seconds, size
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,16 @@ def test_numbers_that_are_no_amount(value: float) -> None:
     for read in (seconds, size, lambda each: money(each, DAY)):
         with pytest.raises(UnitError):
             read(value)
+
+
+def test_percentage_points_and_money() -> None:
+    """Points are a share of one, money is dollars; a plain number is both already."""
+    assert [points(each) for each in ("5pp", "2.5 pp", "0.05", 0.02)] == [0.05, 0.025, 0.05, 0.02]
+    assert [amount(each) for each in ("5 USD", "$0.5", "3", 4)] == [5.0, 0.5, 3.0, 4.0]
+    for text in ("5%", "5 USD/h", "x"):
+        for each in (points, amount):
+            with pytest.raises(UnitError):
+                each(text)
 
 
 @given(st.text(max_size=40))

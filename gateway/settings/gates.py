@@ -1,0 +1,132 @@
+"""The eval gates that a configuration declares: their suites read from files, the policy they make, and what is wrong with them.
+
+Rule of the file: a suite that this host cannot read is never left out of a policy. It stands in it without a digest, so nothing
+is evidence of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.core.contract.alias import Stakes
+from gateway.core.contract.suite import Suite, SuiteKind
+from gateway.core.gate import checks, suite
+from gateway.core.gate.policy import Declared, Policy
+from gateway.core.gate.suite import SuiteError
+from gateway.settings import tables
+from gateway.settings.load import Config
+from gateway.settings.model import BUILTIN, AliasSettings, GateSettings
+from gateway.settings.problems import shown
+
+LARGEST = 64 << 20
+"""Bytes of a suite file."""
+
+_builtin = re.compile(r"builtin/([a-z][a-z0-9_]*)@([0-9]{1,6})").fullmatch
+_release = re.compile(r"rel_[0-9a-f]{16}").fullmatch
+
+
+def named(gate: GateSettings) -> dict[SuiteKind, str]:
+    """The suites that a gate declares: absolute paths and built-in names."""
+    found = {kind: str(getattr(gate, kind.value)) for kind in SuiteKind}
+    return {kind: where for kind, where in found.items() if where}
+
+
+def read(where: str, kind: SuiteKind | None = None) -> Suite:
+    """A suite as the configuration names it: a file, or a built-in one.
+
+    Raises SuiteError for what cannot be read, and for a suite that is not of `kind`.
+    """
+    found = _of_builtin(where) if where.startswith(BUILTIN) else suite.read(_bytes(where), Path(where).name)
+    if kind is not None and found.head.kind is not kind:
+        raise SuiteError(where, [(1, f"is a suite of kind {found.head.kind.value}, not {kind.value}")])
+    return found
+
+
+def policy(alias: AliasSettings) -> Policy:
+    """The policy of an alias; one without suites where it declares no gate."""
+    gate = alias.gate
+    if gate is None:
+        return Policy(stakes=alias.stakes)
+    return Policy(
+        suites=tuple(_declared(gate, kind, where) for kind, where in named(gate).items()),
+        allowance=gate.allowance,
+        unscored=gate.unscored,
+        max_age_ms=round(gate.max_age * 1000),
+        stakes=alias.stakes,
+    )
+
+
+def findings(config: Config) -> Iterator[tuple[str, str, str]]:
+    """What `trivet check` says: level, key and message."""
+    for name, alias in config.settings.aliases.items():
+        if alias.gate is not None:
+            yield from _findings(f"aliases.{shown(name)}.gate", alias.gate, alias.stakes)
+
+
+def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[str, str, str]]:
+    if not named(gate):
+        yield "error", key, "names no suite: write task, regression or safety"
+    if gate.max_age <= 0:
+        yield "error", f"{key}.max_age", "must be longer than nothing: evidence would expire at once"
+    if gate.judge and not _release(gate.judge):
+        yield (
+            "error",
+            f"{key}.judge",
+            "must be a release id, rel_ and 16 hex digits; `trivet release create` prints one",
+        )
+    if not gate.budget and stakes is not Stakes.LOW:
+        yield "warning", f"{key}.budget", "is 0: nothing limits what a run of the gate may cost"
+    for kind, where in named(gate).items():
+        place = f"{key}.{kind.value}"
+        try:
+            found = read(where, kind)
+        except SuiteError as error:
+            yield from (("error", place, line) for line in str(error).splitlines())
+            continue
+        for item, why in checks.unproven(found):
+            yield "error", place, f"item {item!r}: {why}"
+        if suite.judged(found) and not gate.judge:
+            yield "error", f"{key}.judge", f"is missing: {kind.value} has items that only a judge can score"
+
+
+def _declared(gate: GateSettings, kind: SuiteKind, where: str) -> Declared:
+    try:
+        found: Suite | None = read(where, kind)
+    except SuiteError:
+        found = None
+    return Declared(
+        suite=suite.label(found) if found is not None else Path(where).name,
+        digest=found.digest if found is not None else "",
+        kind=kind,
+        margin=getattr(gate.margins, kind.value, None),
+        ceiling=getattr(gate.ceilings, kind.value, None),
+        repeats=getattr(gate.repeats, kind.value),
+    )
+
+
+def _of_builtin(where: str) -> Suite:
+    told = _builtin(where)
+    try:
+        if told is None:
+            raise FileNotFoundError
+        found = suite.read(tables.suite(told[1]), where)
+    except FileNotFoundError as error:
+        names = ", ".join(f"builtin/{kind.value}@1" for kind in SuiteKind)
+        raise SuiteError(where, [(0, f"there is no such built-in suite; there are {names}")]) from error
+    if found.head.version != int(told[2]):
+        message = f"this version of Trivet has {suite.label(found)}: write that, and gather evidence anew"
+        raise SuiteError(where, [(1, message)])
+    return found
+
+
+def _bytes(where: str) -> bytes:
+    path = Path(where)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise SuiteError(path.name, [(0, f"is larger than {LARGEST >> 20} MiB")])
+        return path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read ({type(error).__name__}); a path is relative to the configuration's folder"
+        raise SuiteError(path.name, [(0, message)]) from error
