@@ -6,6 +6,7 @@ in force, and by the age it has then. Scores and item ids are stored, answers ar
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 
 import msgspec
@@ -79,6 +80,16 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
+def canonical(evidence: Evidence) -> bytes:
+    """The bytes evidence is addressed by: JSON, keys sorted at every depth, defaults left out, no white space."""
+    return msgspec.json.encode(evidence, order="sorted")
+
+
+def evidence_digest(evidence: Evidence) -> str:
+    """The address of evidence: sha256 of its canonical bytes, 64 hex digits."""
+    return hashlib.sha256(canonical(evidence)).hexdigest()
+
+
 class MetricReport(msgspec.Struct, frozen=True):
     """How one suite came out. Shares are of items; `drop` is incumbent less candidate, with a one-sided bound each way."""
 
@@ -115,6 +126,10 @@ class GateReport(msgspec.Struct, frozen=True):
     metrics: tuple[MetricReport, ...]
     evidence: tuple[str, ...]
     missing: tuple[str, ...] = ()
-    """Declared suites without evidence that fits."""
+    """Declared suites without any evidence."""
     stale: tuple[str, ...] = ()
+    """A sentence per declared suite whose evidence does not count: which, and why."""
     origin: Origin | None = None
+    """`imported` where any of the evidence is."""
+    why: tuple[str, ...] = ()
+    """What keeps it from GO, a sentence per suite; empty at GO."""
