@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.core.binding.decide import choose, lane_of, split_unit
+from gateway.core.binding.decide import choose, lane_of, split_unit, sticky_unit
 from gateway.core.contract.alias import Arm, Stakes
 from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.release import PinClass
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.view import View
     from gateway.live.worker import Worker
+
+
+LEASE = "lease"
+"""Why a run is not put on a candidate: nobody has confirmed the weight lately."""
 
 
 async def bind(worker: Worker, life: Life) -> None:
@@ -113,7 +117,8 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
         )
     split = state.split
     eligible = split is None or split.weight <= 0 or await _eligible(worker, life, state, split)
-    choice = choose(state, caller.tenant, caller.segment, _unit(life), eligible)
+    unit = _unit(life) if eligible and split is not None and split.weight > 0 else ""
+    choice = choose(state, caller.tenant, caller.segment, unit or life.run, eligible)
     release = await release_of(worker, choice.release)
     return Stamp(
         tenant=caller.tenant,
@@ -128,27 +133,35 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
         version=state.version,
         at_ms=life.at_ms,
         allocation=choice.allocation,
+        unit=unit if choice.allocation else "",
     )
 
 
 async def _eligible(worker: Worker, life: Life, state: AliasState, split: Split) -> bool:
-    """Whether the run may be put on the candidate of a rollout."""
-    _, lane = lane_of(state, life.caller.tenant, life.caller.segment)
+    """Whether the run may be put on the candidate of a rollout: while the weight is in force here, and it can take it."""
     pointers = worker.store.pointers
+    if worker.clock() >= pointers.lease_until:
+        life.barred = LEASE
+        return False
+    _, lane = lane_of(state, life.caller.tenant, life.caller.segment)
     life.barred = await barred(worker, life, pointers.release(split.candidate), pointers.release(lane.release))
     return not life.barred
 
 
 def _unit(life: Life) -> str:
-    """What the split hashes: the run, or for a nameless one a keyed hash of what the agent opens with."""
-    state = life.state
-    if state is None or state.split is None or state.split.weight == 0:
-        return life.run
-    if life.source is not Source.NONE:
-        return life.run
-    assert life.envelope is not None
-    life.unit = split_unit(life.view.split_secret, life.caller.tenant, life.alias, life.envelope.opening())
-    return life.unit
+    """What the split hashes where that is not the run: the tenant or its user, where the rollout says so, and for a nameless run
+    what the agent opens with; each as a keyed hash. A request that names no user is its run."""
+    state, envelope, view, tenant = life.state, life.envelope, life.view, life.caller.tenant
+    assert state is not None and state.split is not None
+    by = state.split.by
+    if by == "tenant":
+        return sticky_unit(view.split_secret, by, tenant, life.alias)
+    user = envelope.user() if by == "user" and envelope is not None else ""
+    if user:
+        return sticky_unit(view.split_secret, by, tenant, life.alias, user)
+    if life.source is not Source.NONE or envelope is None:
+        return ""
+    return split_unit(view.split_secret, tenant, life.alias, envelope.opening())
 
 
 def pin_of(state: AliasState, release: Release) -> Pin:

@@ -57,8 +57,6 @@ class Life:
     stamp: Stamp | None = None
     bound: Bound | None = None
     release: Release | None = None
-    unit: str = ""
-    """What the split hashes, where that is not the run."""
     barred: str = ""
     """Why the run cannot take a rollout's candidate."""
     legs: Legs | None = None

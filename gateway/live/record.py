@@ -122,7 +122,7 @@ def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
             salt=split.salt if split is not None else "",
             at_ms=life.at_ms,
             lane=stamp.lane,
-            unit=life.unit or stamp.run,
+            unit=stamp.unit or stamp.run,
             version=stamp.version,
         )
         worker.store.exposure(exposure)
@@ -135,7 +135,7 @@ def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
             at_ms=life.at_ms,
             allocation=stamp.allocation,
             lane=stamp.lane,
-            unit=life.unit or stamp.run,
+            unit=stamp.unit or stamp.run,
             version=stamp.version,
             bad=("error",) if bad else (),
         )

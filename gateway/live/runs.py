@@ -183,7 +183,7 @@ async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:
             at_ms=life.at_ms,
             allocation=stamp.allocation,
             lane=stamp.lane,
-            unit=stamp.run,
+            unit=stamp.unit or stamp.run,
             version=stamp.version,
             values={f"outcome.{name}": float(value) for name, value in metrics.items()},
         )

@@ -31,6 +31,7 @@ class StoreCounters:
         "bulk_queued",
         "bulk_sent",
         "conflicts",
+        "lease_expired",
         "links_missed",
         "links_unknown",
         "log_appended",
@@ -97,6 +98,8 @@ class StoreCounters:
         self.pointer_updates = 0
         self.pointer_errors: dict[str, int] = {}
         self.store_lost = 0
+        self.lease_expired = 0
+        """1 while a rollout has a weight that is not in force here: its control process or the store is silent."""
         self.shadow = LineCounters()
         self.shadow_queued = 0
         self.shadow_taken = 0

@@ -7,6 +7,7 @@ at once; polls travel on the bulk line so that they never stand before a stamp.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -66,6 +67,7 @@ class Feed:
         self._next_save = 0.0
         self._changed = False
         self._raw: dict[str, bytes] = {}
+        self._lease = (pack("HGET", self._keys.control(), "at_ms"), pack("TIME"))
 
     def start(self) -> None:
         """Begin to follow the store."""
@@ -131,6 +133,7 @@ class Feed:
                 await self._save()
             self._counters.pointer_age = self._table.age(now)
             self._counters.store_lost = int(self._table.store_lost)
+            self._counters.lease_expired = int(now >= self._table.lease_until and self._table.splits)
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for may swallow the cancellation of a close
                     await self._wake.wait()
@@ -157,7 +160,9 @@ class Feed:
         table = self._table
         hot, self._hot = self._hot, set()
         changed = await self._fetch(hot) if hot and not table.store_lost else False
-        store, names = await self._ask((pack("HGETALL", self._keys.store()), pack("SMEMBERS", self._keys.aliases())))
+        # While there is a weight its lease is asked for along with it.
+        commands = (pack("HGETALL", self._keys.store()), pack("SMEMBERS", self._keys.aliases()))
+        store, names, *lease = await self._ask(commands + self._lease if table.splits else commands)
         before = (table.instance, table.store_lost)
         accepted = table.accepts(_identity(store))
         if before != (table.instance, table.store_lost) and before[0]:
@@ -168,6 +173,8 @@ class Feed:
         changed |= await self._fetch(await self._newer(tuple(names or ())))
         await self._refresh(now)
         table.confirmed(now)
+        if table.splits:
+            table.leased(now, _age(*(lease or await self._ask(self._lease))))
         return changed
 
     async def _newer(self, names: tuple[bytes, ...]) -> list[str]:
@@ -292,6 +299,14 @@ def _pairs(reply: Any) -> dict[str, str]:
         return {key.decode(): value.decode() for key, value in reply.items()}
     flat = [item.decode() for item in reply or ()]
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _age(at_ms: bytes | None, time: list[bytes]) -> float:
+    """Seconds since the control process gave a sign of life, by the store's clock; endless when it never did."""
+    if at_ms is None or not at_ms.isdigit():
+        return math.inf
+    seconds, micro = time
+    return int(seconds) + int(micro) / 1e6 - int(at_ms) / 1000
 
 
 def _identity(reply: Any) -> StoreIdentity:

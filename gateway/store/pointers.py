@@ -22,6 +22,10 @@ from gateway.store.counters import StoreCounters
 from gateway.store.local import COPY, OVERRIDE, DiskCopyError, read_copy, read_override
 from gateway.store.records import PointerFile, StoreIdentity, releases_of
 
+LEASE_SECONDS = 10.0
+"""How long a weight holds without a sign of life of the control process, and without the store's word on the pointers."""
+CLOCK_SECONDS = 1.0
+"""How far in the store's future a sign of life may lie; further, and the store's clock was set back: it says nothing."""
 FETCHED_LIMIT = 4096
 """Releases kept in memory beyond those the pointers name."""
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
@@ -44,6 +48,9 @@ class PointerTable:
         self._artifacts: dict[str, bytes] = {}
         self.labels: Mapping[str, str] = MappingProxyType({})
         """Label to the digest it names; replaced as a whole, so that a reader may keep what it made of it."""
+        self.lease_seconds = LEASE_SECONDS
+        self.lease_until = -1.0
+        """Until when (`loop.time()`) weights are in force: past it new runs are bound to the stable release."""
         self._confirmed = -1.0
         self._copy_age = 0.0
         self._local_stat: tuple[int, int, int] | None = None
@@ -83,6 +90,11 @@ class PointerTable:
         if self._confirmed < 0:
             return -1.0
         return now - self._confirmed + self._copy_age
+
+    @property
+    def splits(self) -> bool:
+        """Whether some alias has a candidate that new runs may get."""
+        return any(state.split is not None and state.split.weight > 0 for state in self._effective.values())
 
     # -- what the feed does -------------------------------------------------------------------------------------------
 
@@ -161,6 +173,12 @@ class PointerTable:
         self._confirmed = now
         self._copy_age = 0.0
         self.store_lost = bool(self.behind)
+
+    def leased(self, now: float, age: float) -> None:
+        """Weights are in force again: the store has told every version at `now`, and the control process gave its last sign of
+        life `age` seconds before that, by the store's clock. Both must stay younger than the lease."""
+        if age >= -CLOCK_SECONDS and not self.store_lost:
+            self.lease_until = now + self.lease_seconds - max(0.0, age)
 
     def version(self, name: str) -> int:
         """Version the store said last; 0 for none."""

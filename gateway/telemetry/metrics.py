@@ -156,6 +156,7 @@ _STORE = (
     _histogram("trivet_bind_seconds", "Time to bind a run durably.", buckets=_FAST),
     _gauge("trivet_redis_unsafe_config", "1 when the store may evict or lose stamps.", across=Across.MAX),
     _gauge("trivet_store_lost", "1 while an empty or changed store is not believed.", across=Across.MAX),
+    _gauge("trivet_lease_expired", "1 while a rollout's weight is not in force here, unconfirmed.", across=Across.MAX),
     _gauge("trivet_pointer_age_seconds", "Age of the newest word from the store about pointers.", across=Across.MAX),
     _gauge("trivet_pointer_version", "Version of an alias that the slowest worker serves.", "alias", across=Across.MIN),
     _gauge(

@@ -42,6 +42,7 @@ def store(counters: StoreCounters) -> Callable[[], Iterable[Reading]]:
         yield "wal_bad_records_total", (), counters.log_bad
         yield "wal_errors_total", (), sum(counters.log_errors.values())
         yield "store_lost", (), counters.store_lost
+        yield "lease_expired", (), counters.lease_expired
         if counters.pointer_age >= 0:
             yield "pointer_age_seconds", (), counters.pointer_age
         for kind, count in counters.bulk_dropped.items():

@@ -160,6 +160,8 @@ class LiveGateway:
         """Write a pointer as the control side does, and wait until the worker serves it."""
         self.call(self._move(after, kept))
         self.wait(lambda: self.store.pointers.alias(after.name) == after)
+        if after.split is not None and after.split.weight:
+            self.lead()
         known = self.store.pointers.release
         self.wait(lambda: not kept.blocked or getattr(known(kept.id), "blocked", ""))
 
@@ -172,6 +174,17 @@ class LiveGateway:
         assert before is not None
         entry = HistoryEntry(1, "test", "promote", "test", after.version, before, after, operation=f"op{after.version}")
         await aliases.write(control, before, after, entry)
+        await control.close()
+
+    def lead(self) -> None:
+        """Give the sign of life that the control process gives, and wait until weights are in force."""
+        self.call(self._lead())
+        self.wait(lambda: time.monotonic() < self.store.pointers.lease_until)
+
+    async def _lead(self) -> None:
+        control = Store(self.settings.store)
+        seconds, micro = (int(each) for each in await control.do("TIME"))
+        await control.do("HSET", control.keys.control(), "at_ms", seconds * 1000 + micro // 1000)
         await control.close()
 
     def wait(self, true: Any, seconds: float = 5.0) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
+import pytest
 
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
 from gateway.core.contract.release import Leg, Mode, PinClass
@@ -89,6 +92,57 @@ def test_a_split_puts_every_named_run_on_one_arm_for_good(gateway: LiveGateway) 
     got = gateway.chat("gpt-4o", {"x-trivet-run": "after"})
     assert (got.headers["x-trivet-arm"], got.headers["x-trivet-release"]) == ("canary", NEW.id)
     assert gateway.chat("gpt-4o", {"x-trivet-run": "before"}).headers["x-trivet-arm"] == "stable"
+
+
+def test_a_weight_holds_only_while_somebody_confirms_it(gateway: LiveGateway, redis_server: RealRedis) -> None:
+    """Without the control process's sign of life, and without the store, new runs are stable and no control; bound ones stay."""
+    state = gateway.alias("gpt-4o", OLD)
+    gateway.store.pointers.lease_seconds = 0.6
+    split = Split(candidate=NEW.id, salt="s", weights={"*": 10_000}, since=2)
+    gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
+    bound = gateway.chat("gpt-4o", {"x-trivet-run": "bound"})
+    assert bound.headers["x-trivet-arm"] == "canary"
+    before = time.monotonic()
+    gateway.wait(lambda: time.monotonic() >= gateway.store.pointers.lease_until)
+    assert time.monotonic() - before < 1.0
+    got = gateway.chat("gpt-4o", {"x-trivet-run": "late"})
+    assert (got.headers["x-trivet-arm"], got.headers["x-trivet-release"]) == ("stable", OLD.id)
+    assert gateway.flow(gateway.store.run_record("default", "late")).stamps["gpt-4o"].allocation == 0
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "bound"}).headers["x-trivet-arm"] == "canary"
+    gateway.wait(lambda: gateway.store.counters.lease_expired == 1)
+    gateway.lead()
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "again"}).headers["x-trivet-arm"] == "canary"
+    gateway.wait(lambda: gateway.store.counters.lease_expired == 0)
+    redis_server.kill()
+    gateway.wait(lambda: time.monotonic() >= gateway.store.pointers.lease_until)
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "alone"}).headers["x-trivet-arm"] == "stable"
+    redis_server.start()
+    gateway.lead()
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "back"}).headers["x-trivet-arm"] == "canary"
+    assert gateway.chat("gpt-4o", {"x-trivet-run": "late"}).headers["x-trivet-arm"] == "stable"
+
+
+@pytest.mark.parametrize(("by", "stick"), [("tenant", True), ("user", True), ("run", False)])
+def test_what_sticks_to_its_arm_is_what_the_rollout_says(shared: LiveGateway, by: str, stick: bool) -> None:
+    """By tenant or by user all runs of one fall on one arm and count once; the store has a keyed hash and no user's name."""
+    name = f"stick-{by}"
+    state = shared.alias(name, OLD)
+    split = Split(candidate=NEW.id, salt="s", weights={"*": 5_000}, by=by, since=2)
+    shared.move(msgspec.structs.replace(state, version=2, split=split), NEW)
+    arms, units = set(), set()
+    for n in range(12):
+        got = shared.chat(name, {"x-trivet-run": f"{name}{n}"}, user="ann@example.com")
+        arms.add(got.headers["x-trivet-arm"])
+        stamp = shared.flow(shared.store.run_record("default", f"{name}{n}")).stamps[name]
+        units.add(stamp.unit)
+        assert "ann" not in str(stamp)
+    assert len(arms) == (1 if stick else 2)
+    assert all(len(unit) == 32 for unit in units) if stick else units == {""}
+    assert len(units) == 1
+    lone = shared.chat(name, {"x-trivet-run": f"{name}-nobody"})
+    assert lone.status == 200
+    stamp = shared.flow(shared.store.run_record("default", f"{name}-nobody")).stamps[name]
+    assert bool(stamp.unit) == (by == "tenant")
 
 
 def test_a_release_with_a_mode_of_a_newer_version_is_never_served_without_it(

@@ -77,6 +77,13 @@ def bucket(salt: str, unit: str) -> int:
     return int.from_bytes(digest[:8], "big") * WHOLE >> 64
 
 
+def sticky_unit(secret: bytes, by: str, tenant: str, alias: str, user: str = "") -> str:
+    """The split unit of a tenant, or of a tenant's user: keyed as `split_unit`, so that no name of either is stored, and another
+    one for every alias. `by` is `tenant` or `user`."""
+    parts = (by.encode(), tenant.encode(), alias.encode(), user.encode("utf-8", "surrogatepass"))
+    return hmac.digest(secret, b"\0".join(parts), "sha256")[:16].hex()
+
+
 def split_unit(secret: bytes, tenant: str, alias: str, opening: bytes) -> str:
     """The split unit of a request that names no run: 32 hex digits keyed by a secret, so nobody can aim for an arm.
 

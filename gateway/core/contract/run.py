@@ -53,6 +53,8 @@ class Stamp(msgspec.Struct, frozen=True, omit_defaults=True):
     """Wall clock of the binding, milliseconds since the epoch."""
     allocation: int = 0
     """Weight of 10,000 that the canary had when the run was bound."""
+    unit: str = ""
+    """What stuck to its arm and counts once, as a keyed hash of tenant, user or opening; empty where that is the run."""
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True):

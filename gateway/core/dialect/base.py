@@ -87,6 +87,10 @@ class Envelope:
         value = unbounded(_object, raw).get(key)
         return _text(value) if value is not None and bytes(value)[:1] == b'"' else None
 
+    def user(self) -> str:
+        """Whom the client says that it serves; empty when it does not say. OpenAI's members: a dialect with others has its own."""
+        return self.members.text("user") or self.members.text("safety_identifier") or ""
+
     def system(self) -> bytes:
         """The system prompt as sent, as JSON; empty when there is none."""
         return b""

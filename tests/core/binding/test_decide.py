@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.binding.decide import WHOLE, Choice, bucket, can_run, choose, lane_of, split_unit
+from gateway.core.binding.decide import WHOLE, Choice, bucket, can_run, choose, lane_of, split_unit, sticky_unit
 from gateway.core.contract.alias import AliasState, Arm, Lane, Split
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Mode
@@ -198,3 +198,22 @@ DIGEST, OTHER = "a" * 64, "b" * 64
 def test_toolsets_an_executor_can_run(mode: Mode, listed: frozenset[str] | None, sent: str | None, can: bool) -> None:
     """A run is eligible only for releases whose toolset is listed or is the one it sent; who says nothing takes what is served."""
     assert can_run(mode, {DIGEST}, listed, sent) is can
+
+
+def test_sticky_unit_is_keyed_and_separates() -> None:
+    """The unit of a tenant or user depends on the key and on every part, tells nobody apart by alias, and names nobody."""
+    base = sticky_unit(b"k" * 32, "user", "acme", "support", "ann")
+    assert len(base) == 32
+    assert base == sticky_unit(b"k" * 32, "user", "acme", "support", "ann")
+    others = {
+        sticky_unit(b"j" * 32, "user", "acme", "support", "ann"),
+        sticky_unit(b"k" * 32, "tenant", "acme", "support", "ann"),
+        sticky_unit(b"k" * 32, "user", "acm", "support", "ann"),
+        sticky_unit(b"k" * 32, "user", "acme", "sales", "ann"),
+        sticky_unit(b"k" * 32, "user", "acme", "support", "bob"),
+        sticky_unit(b"k" * 32, "user", "acme", "support", "\ud800"),
+        sticky_unit(b"k" * 32, "tenant", "acme", "support"),
+        split_unit(b"k" * 32, "acme", "support", b"ann"),
+    }
+    assert base not in others
+    assert len(others) == 8

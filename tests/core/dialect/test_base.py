@@ -35,6 +35,13 @@ def test_metadata() -> None:
     assert of(b'{"metadata":{"run":"r","d":' + b"[" * 1020 + b"]" * 1020 + b"}}").metadata("run") == "r"
 
 
+def test_the_user_is_who_the_client_says() -> None:
+    """`user`, else `safety_identifier`; nobody where neither is a string."""
+    assert of(b'{"user":"ann","safety_identifier":"h"}').user() == "ann"
+    assert of(b'{"safety_identifier":"h","user":5}').user() == "h"
+    assert of(b'{"metadata":{"user_id":"x"}}').user() == ""
+
+
 def test_the_rest_is_empty() -> None:
     """A body of no known dialect has no tools, results, state, system prompt or opening."""
     envelope = of(b'{"tools":[1],"messages":[2]}')

@@ -58,6 +58,8 @@ class User(msgspec.Struct, gc=False):
     """The later form of Claude Code's `user_id`."""
 
     session_id: str = ""
+    account_uuid: str | None = None
+    device_id: str | None = None
 
 
 _line = msgspec.json.Decoder(Line).decode
@@ -136,6 +138,17 @@ class MessagesEnvelope(Envelope):
             except (msgspec.DecodeError, RecursionError):
                 return None
         return user.rpartition(SESSION)[2] if SESSION in user else None
+
+    def user(self) -> str:
+        """`metadata.user_id`; of what Claude Code sends there the part that outlasts a session."""
+        sent = super().metadata("user_id") or ""
+        if sent.startswith("{"):
+            try:
+                found = _user(sent)
+            except (msgspec.DecodeError, RecursionError):
+                return sent
+            return found.account_uuid or found.device_id or sent
+        return sent.rpartition(SESSION)[0] or sent
 
     def prompt(self) -> str | None:
         """The string, or the first text block's. Raises Fault 400 `duplicate_key` for a block that could be read in two ways."""

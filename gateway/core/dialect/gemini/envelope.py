@@ -73,6 +73,10 @@ class GeminiEnvelope(Envelope):
         """See `Envelope.fitted`."""
         return {**respelled(edits), **model.edits(self.members, name)}
 
+    def user(self) -> str:
+        """Empty: Gemini has no member for it."""
+        return ""
+
     def opening(self) -> bytes:
         """What is embedded or counted, as sent."""
         return self.members.get("content") or self.members.get("contents") or self.members.get("requests") or b""

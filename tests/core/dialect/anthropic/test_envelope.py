@@ -259,3 +259,20 @@ def test_other_paths_are_read_for_their_model() -> None:
     with pytest.raises(Fault) as caught:
         read(Operation.MESSAGES, b'{"model":["x"]}')
     assert caught.value.code == "invalid_model"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "user"),
+    [
+        ({"user_id": "somebody"}, "somebody"),
+        ({"user_id": "user_0f_account_11-22_session_5e55-10"}, "user_0f_account_11-22"),
+        ({"user_id": '{"device_id":"d","account_uuid":"a","session_id":"5e55-10"}'}, "a"),
+        ({"user_id": '{"device_id":"d","account_uuid":null,"session_id":"5e55-10"}'}, "d"),
+        ({"user_id": "{"}, "{"),
+        ({"user_id": 5}, ""),
+        (None, ""),
+    ],
+)
+def test_the_user_outlasts_a_session(metadata: Any, user: str) -> None:
+    """`metadata.user_id`, without the session that Claude Code writes into it."""
+    assert of(metadata=metadata).user() == user
