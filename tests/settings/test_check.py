@@ -60,6 +60,7 @@ def test_c7_admin_off_loopback_needs_tokens() -> None:
         (f"admin: {{tokens: [{{name: a, sha256: {A}}}, {{name: a, sha256: {B}}}]}}\n", "admin.tokens[1].name"),
         (f"admin: {{tokens: [{{name: a, sha256: {A}}}, {{name: b, sha256: {A}}}]}}\n", "admin.tokens[1].sha256"),
         ("segments: {x: [t], y: [t]}\n", "segments.y[0]"),
+        (f"auth: keys\nkeys: [{{sha256: {A}, tenant: trivet/gate}}]\n", "keys[0].tenant"),
         (f"auth: keys\nsegments: {{x: [t]}}\nkeys: [{{sha256: {A}, tenant: t, segment: y}}]\n", "keys[0].segment"),
         ("store: {redis: 'http://x'}\nstamp_keys: [kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk]\n", "store.redis"),
         ("store: {redis: 'redis://x'}\n", "stamp_keys"),
