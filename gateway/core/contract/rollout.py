@@ -216,11 +216,20 @@ class Tally(msgspec.Struct, frozen=True):
     trips: dict[str, int] = {}
     """Tripwire hits of the canary, by name: units."""
     twice: int = 0
-    """Units that were exposed to both arms."""
+    """Units that were exposed to both arms under one allocation: the assignment did not stick."""
     newest_ms: int = 0
     """Wall clock of the newest canary exposure; 0 for none."""
     first_bad_ms: int = 0
     """Wall clock of the canary's first bad event of a metric that rolls back; 0 for none."""
+    first: dict[str, int] = {}
+    """Units by their first exposure, whose arm is random; a tenant or user that comes again under another allocation is in `units` again."""
+    lost_ms: int = 0
+    """Store's clock when entries were last found gone before they were counted; 0 for never."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether anything was lost before it was counted."""
+        return self.lost_ms > 0
 
 
 class ShadowFacts(msgspec.Struct, frozen=True):
