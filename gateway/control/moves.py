@@ -1,7 +1,6 @@
 """What promote, rollback and apply share: how a lane's pointer moves, and how the answer is put together.
 
-Rule of the file: pure but for `finished`, which waits for the workers. A lane remembers the releases that were stable in it,
-newest first, as many as the alias keeps warm; rollback takes only those.
+Rule of the file: pure but for `finished`, which waits for the workers. Lanes move as `core.rollout.lanes` says.
 """
 
 from __future__ import annotations
@@ -17,7 +16,10 @@ from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement, Moved
 from gateway.core.contract.release import Release
+from gateway.core.rollout.lanes import backward, forward
 from gateway.store.workers import acknowledged
+
+__all__ = ["Move", "backward", "callable_or_fault", "finished", "forward", "now", "unchanged", "with_lanes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,6 @@ class Move:
     begun: float
     warnings: tuple[str, ...] = ()
     override: str = ""
-
-
-def forward(lane: Lane, release: str, warm: int) -> Lane:
-    """The lane after `release` became stable in it."""
-    if lane.release == release:
-        return lane
-    kept = [lane.release, *(old for old in lane.previous if old not in (release, lane.release))]
-    return Lane(release=release, previous=tuple(kept[:warm]))
-
-
-def backward(lane: Lane, release: str) -> Lane:
-    """The lane after it was rolled back to `release`: what it is rolled back from stays warm, as the last choice."""
-    if lane.release == release:
-        return lane
-    others = [old for old in lane.previous if old != release]
-    return Lane(release=release, previous=(*others, lane.release), rolled_back=lane.release)
 
 
 def unchanged(action: str, state: AliasState, *warnings: str) -> Moved:

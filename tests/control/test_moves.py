@@ -1,37 +1,29 @@
-"""How a lane's pointer moves. Pure."""
+"""What promote, rollback and apply share."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from gateway.control.moves import backward, forward, unchanged, with_lanes
+from gateway.core.contract.alias import AliasState, Lane
+from gateway.core.rollout import lanes
 
-from gateway.control.moves import backward, forward
-from gateway.core.contract.alias import Lane
-
-NAMES = st.sampled_from("ABCDE")
+STATE = AliasState("support", 7, {"*": Lane("rel_a"), "tenant:acme": Lane("rel_b")})
 
 
-@given(st.lists(st.tuples(st.booleans(), NAMES), max_size=20), st.integers(1, 4))
-def test_lane_invariants(moves: list[tuple[bool, str]], warm: int) -> None:
-    """Whatever is promoted and rolled back: no repeats, never itself among the former ones, rollback only to former ones."""
-    lane = Lane("A")
-    for ahead, name in moves:
-        before = lane
-        if ahead:
-            lane = forward(lane, name, warm)
-            assert name == before.release or lane.rolled_back == ""
-            assert len(lane.previous) <= max(warm, len(before.previous))
-        elif name in lane.previous:
-            lane = backward(lane, name)
-            assert lane.rolled_back == before.release
-            assert lane.previous[-1] == before.release
-        assert lane.release not in lane.previous
-        assert len(set(lane.previous)) == len(lane.previous)
+def test_lanes_move_as_in_a_rollout() -> None:
+    """A promotion by hand moves a lane exactly as the end of a rollout does."""
+    assert forward is lanes.forward
+    assert backward is lanes.backward
 
 
-def test_promote_after_rollback_returns_to_the_good_one() -> None:
-    """The release that was rolled back from is the last choice, not the first."""
-    lane = forward(forward(Lane("A"), "B", 3), "C", 3)
-    lane = backward(lane, "B")
-    assert lane.previous == ("A", "C")
-    assert forward(lane, "D", 3).previous == ("B", "A", "C")
+def test_nothing_to_do_says_so() -> None:
+    """The answer of an order that changed nothing names the version and the pointers that stand."""
+    moved = unchanged("promote", STATE, "stable already")
+    assert (moved.changed, moved.version, moved.before, moved.after) == (False, 7, STATE.lanes, STATE.lanes)
+    assert moved.warnings == ("stable already",)
+
+
+def test_only_lanes_are_replaced() -> None:
+    """Everything but the pointers stays."""
+    after = with_lanes(STATE, {"*": Lane("rel_c")})
+    assert after.lanes == {"*": Lane("rel_c")}
+    assert (after.name, after.version, after.stakes) == (STATE.name, STATE.version, STATE.stakes)

@@ -1,0 +1,278 @@
+"""What is due by itself: harm first, in every phase; then what freezes; then time; progress only on data."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.core.contract.alias import Stakes
+from gateway.core.contract.rollout import (
+    TERMINAL,
+    Action,
+    Facts,
+    GateFacts,
+    Phase,
+    Rollout,
+    ShadowFacts,
+    Tally,
+    Verdict,
+    Word,
+)
+from gateway.core.rollout.judge import ERRORS, Due, due, stage_over, units
+from tests.core.rollout.walk import GO, HIGH, HOUR, LOW, PLAN, STANDARD, at, draft, finding, findings, ready, say
+
+LIVING = [phase for phase in Phase if phase not in TERMINAL]
+UNDER_WAY = [phase for phase in LIVING if phase not in {Phase.DRAFT, Phase.FROZEN}]
+DAY = 24 * HOUR
+
+
+def tallied(facts: Facts, **members: Any) -> Facts:
+    """The facts with another tally."""
+    return msgspec.structs.replace(facts, tally=msgspec.structs.replace(facts.tally, **members))
+
+
+@pytest.mark.parametrize("stakes", Stakes)
+@pytest.mark.parametrize("phase", LIVING)
+def test_harm_comes_first_everywhere(phase: Phase, stakes: Stakes) -> None:
+    """A guardrail's regression rolls back from every phase, whatever else is true: frozen, late, alarmed or ready to go on."""
+    rollout = at(phase)
+    facts = ready(rollout, findings=findings(error=Verdict.FAIL), alarms=("drift",), errors=ERRORS, now_ms=99 * DAY)
+    assert due(rollout, facts, stakes) == Due(Word.REGRESSION, ("guardrail:error",))
+    tripped = tallied(ready(rollout), trips={"undeclared_tool": 2, "model_gone": 1})
+    word = due(rollout, tripped, stakes)
+    assert word == Due(Word.REGRESSION, ("tripwires:model_gone", "tripwires:undeclared_tool"))
+
+
+@pytest.mark.parametrize("phase", sorted(TERMINAL))
+def test_the_end_is_quiet(phase: Phase) -> None:
+    """Nothing is due for a rollout that has ended."""
+    assert due(at(phase), ready(at(phase), findings=findings(error=Verdict.FAIL)), STANDARD) is None
+
+
+@pytest.mark.parametrize("phase", UNDER_WAY)
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"findings": findings(refusal=Verdict.FAIL)}, "signal:refusal"),
+        ({"health": ("sample_ratio",)}, "sample_ratio"),
+        ({"health": ("events_lost",)}, "events_lost"),
+        ({"alarms": ("drift",)}, "drift"),
+        ({"errors": ERRORS}, "analysis_error"),
+        ({"alarms": ("from_the_future",)}, "from_the_future"),
+    ],
+)
+def test_what_freezes_freezes_everywhere(phase: Phase, change: dict[str, Any], cause: str) -> None:
+    """A signal, a health cause, an alarm and unreadable numbers freeze every phase that is under way, before any progress."""
+    rollout = at(phase)
+    assert due(rollout, ready(rollout, **change), STANDARD) == Due(Word.FREEZE, (cause,))
+
+
+def test_a_first_trip_freezes_and_each_further_one_again() -> None:
+    """The first hit of a tripwire freezes; a person may resume; the next hit freezes again, until they are too many."""
+    rollout = at(Phase.CANARY)
+    once = tallied(ready(rollout), trips={"undeclared_tool": 1})
+    first = due(rollout, once, STANDARD)
+    assert first == Due(Word.FREEZE, ("tripwire:undeclared_tool=1",))
+    resumed = say(say(rollout, Word.FREEZE, causes=first.causes), Word.RESUME)
+    assert due(resumed, once, STANDARD) == Due(Word.ADVANCE, evidence=GO.evidence)
+    twice = tallied(once, trips={"undeclared_tool": 2})
+    assert due(resumed, twice, STANDARD) == Due(Word.FREEZE, ("tripwire:undeclared_tool=2",))
+
+
+@pytest.mark.parametrize("alarm", ["undeclared", "nameless_tools"])
+def test_some_alarms_freeze_only_at_high(alarm: str) -> None:
+    """Undeclared prompts and nameless tool calls freeze at high; below they are counted and hold nothing up."""
+    rollout = at(Phase.CANARY)
+    facts = ready(rollout, alarms=(alarm,))
+    assert due(rollout, facts, HIGH) == Due(Word.FREEZE, (alarm,))
+    for stakes in (LOW, STANDARD):
+        assert due(rollout, facts, stakes) == Due(Word.ADVANCE, evidence=GO.evidence)
+
+
+def test_new_causes_join_a_freeze_and_old_ones_do_not_repeat() -> None:
+    """While frozen, the same cause is not told again, a new one is."""
+    frozen = at(Phase.FROZEN)
+    signal = ready(frozen, findings=findings(refusal=Verdict.FAIL))
+    assert due(frozen, signal, STANDARD) is None
+    assert due(frozen, msgspec.structs.replace(signal, alarms=("drift",)), STANDARD) == Due(Word.FREEZE, ("drift",))
+
+
+@pytest.mark.parametrize(
+    ("causes", "change", "cleared"),
+    [
+        (("signal:refusal",), {}, True),
+        (("signal:refusal",), {"findings": findings(refusal=Verdict.FAIL)}, False),
+        (("signal:refusal",), {"findings": findings(refusal=Verdict.INCONCLUSIVE)}, False),
+        (("signal:refusal",), {"findings": ()}, False),
+        (("signal:refusal", "drift"), {}, False),
+        (("operator",), {}, False),
+        (("tripwire:undeclared_tool=1",), {}, False),
+        (("sample_ratio",), {}, False),
+        (("missing_outcomes",), {}, True),
+        (("analysis_error",), {}, True),
+        (("analysis_error",), {"errors": 1}, False),
+        (("inconclusive:error",), {}, True),
+        (("inconclusive:error",), {"findings": findings(error=Verdict.INCONCLUSIVE)}, False),
+        (("inconclusive:error",), {"findings": ()}, False),
+        (("no_data:error",), {"findings": findings(error=Verdict.NO_DATA)}, False),
+        (("gate_missing",), {}, True),
+        (("gate_missing",), {"gate": GateFacts("INSUFFICIENT")}, False),
+        (("gate_no_go",), {"gate": GateFacts("MISSING")}, False),
+        (("no_units",), {}, True),
+        ((), {}, True),
+    ],
+)
+def test_only_data_clears_a_freeze(causes: tuple[str, ...], change: dict[str, Any], cleared: bool) -> None:
+    """A freeze ends by itself when all its causes are of the kind that may, and the data shows none of them any more."""
+    frozen = at(Phase.FROZEN, causes=causes)
+    found = due(frozen, ready(frozen, **change), STANDARD)
+    if cleared:
+        assert found == Due(Word.CLEARED, causes)
+    else:
+        assert found is None or found.word is Word.FREEZE
+
+
+def test_a_freeze_does_not_clear_by_time() -> None:
+    """However long nothing is heard, a freeze stays; the deadline ends the rollout, never widens it."""
+    frozen = at(Phase.FROZEN, causes=("no_units",))
+    silent = tallied(ready(frozen), newest_ms=0)
+    assert due(frozen, msgspec.structs.replace(silent, now_ms=2 * DAY), STANDARD) is None
+    late = msgspec.structs.replace(silent, now_ms=8 * DAY)
+    assert due(frozen, late, STANDARD) == Due(Word.EXPIRE, ("deadline",))
+
+
+@pytest.mark.parametrize("phase", LIVING)
+def test_every_phase_has_a_deadline(phase: Phase) -> None:
+    """A stage that lasts longer than its deadline expires, an approval sooner."""
+    rollout = at(phase, causes=("operator",) if phase is Phase.FROZEN else ())
+    quiet = Facts(now_ms=0, gate=GateFacts("MISSING"))
+    limit = PLAN.approval_ms if phase is Phase.AWAITING_APPROVAL else PLAN.deadline_ms
+    cause = "approval" if phase is Phase.AWAITING_APPROVAL else "deadline"
+    for now, expected in ((limit, None), (limit + 1, Due(Word.EXPIRE, (cause,)))):
+        held = msgspec.structs.replace(rollout, waived=("no_units", "gate_missing"))
+        assert due(held, msgspec.structs.replace(quiet, now_ms=now), STANDARD) == expected
+
+
+@pytest.mark.parametrize(
+    ("trios", "pairs", "failures", "word"),
+    [
+        (0, 0, 0, None),
+        (4, 20, 0, None),
+        (5, 20, 0, Word.SHADOWED),
+        (5, 20, 1, Word.SHADOWED),
+        (5, 20, 2, Word.SHADOW_FAILED),
+        (0, 1, 1, Word.SHADOW_FAILED),
+        (50, 400, 20, Word.SHADOWED),
+        (50, 400, 21, Word.SHADOW_FAILED),
+    ],
+)
+def test_shadow(trios: int, pairs: int, failures: int, word: Word | None) -> None:
+    """Enough trios and few failures pass; a share of failures over the limit fails as soon as it cannot come down in time."""
+    rollout = at(Phase.SHADOWING)
+    facts = ready(rollout, shadow=ShadowFacts(trios, pairs, failures, "r1"))
+    found = due(rollout, facts, STANDARD)
+    assert (found.word if found else None) is word
+    assert found is None or found.report == "r1"
+
+
+def test_a_shadow_nobody_read_is_not_a_good_one() -> None:
+    """Without a report nothing is due."""
+    rollout = at(Phase.SHADOWING)
+    assert due(rollout, ready(rollout, shadow=None), STANDARD) is None
+
+
+@pytest.mark.parametrize("stakes", Stakes)
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("GO", Due(Word.GO, evidence=("e1",))),
+        ("NO-GO", Due(Word.NO_GO, ("gate_no_go",), ("e1",))),
+        ("INSUFFICIENT", None),
+        ("MISSING", None),
+        ("go", None),
+    ],
+)
+def test_gated_goes_by_the_gate_alone(verdict: str, expected: Due | None, stakes: Stakes) -> None:
+    """GO goes on, NO-GO ends it, everything else stays, at any stakes and for any time within the deadline."""
+    rollout = at(Phase.GATED)
+    assert due(rollout, ready(rollout, gate=GateFacts(verdict, ("e1",)), now_ms=6 * DAY), stakes) == expected
+
+
+@pytest.mark.parametrize("phase", [Phase.CANARY, Phase.PROMOTING])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, Word.ADVANCE),
+        ({"now_ms": HOUR // 2}, None),
+        ({"tally": Tally(newest_ms=3 * HOUR)}, None),
+        ({"findings": findings(error=Verdict.INCONCLUSIVE)}, ("inconclusive:error",)),
+        ({"findings": findings(refusal=Verdict.NO_DATA)}, ("no_data:refusal",)),
+        ({"findings": ()}, ("no_data:error", "no_data:refusal")),
+        ({"findings": (*findings(), finding("steps", Verdict.FAIL, Action.OBSERVE))}, Word.ADVANCE),
+        ({"errors": 1}, None),
+        ({"gate": GateFacts("MISSING")}, ("gate_missing",)),
+        ({"gate": GateFacts("INSUFFICIENT")}, ("gate_missing",)),
+        ({"gate": GateFacts("NO-GO")}, ("gate_no_go",)),
+    ],
+)
+def test_an_advance_needs_everything(phase: Phase, change: dict[str, Any], expected: Any) -> None:
+    """A stage goes on when it has baked, was seen, every metric that acts passes and the gate says GO; else it stays or freezes."""
+    rollout = at(phase)
+    found = due(rollout, ready(rollout, **change), STANDARD)
+    if expected is None:
+        assert found is None
+    elif expected is Word.ADVANCE:
+        assert found == Due(Word.ADVANCE, evidence=GO.evidence)
+    else:
+        assert found == Due(Word.FREEZE, expected)
+
+
+def test_within_a_stage_little_data_waits() -> None:
+    """Before the stage is over a metric that says little, or a gate that no longer does, freezes nothing; a NO-GO does."""
+    rollout = at(Phase.CANARY)
+    early = ready(rollout, now_ms=HOUR // 2, findings=findings(error=Verdict.INCONCLUSIVE), gate=GateFacts("MISSING"))
+    assert due(rollout, early, STANDARD) is None
+    early = msgspec.structs.replace(early, gate=GateFacts("NO-GO"))
+    assert due(rollout, early, STANDARD) == Due(Word.FREEZE, ("gate_no_go",))
+
+
+def test_units_of_other_weights_do_not_count() -> None:
+    """A stage's own canary units are those of its lane and weight; promoting counts every lane of the rollout."""
+    counted = {"* canary 100": 9, "* canary 2500": 50, "* stable 100": 900, "segment:internal canary 100": 70}
+    rollout = at(Phase.CANARY, at=2)
+    facts = tallied(ready(rollout), units=counted)
+    assert units(rollout, facts) == 9
+    assert not stage_over(rollout, facts)
+    assert due(rollout, facts, STANDARD) is None
+    promoting = at(Phase.PROMOTING)
+    both = tallied(ready(promoting), units={"* canary 9500": 20, "segment:internal canary 9500": 11})
+    assert units(promoting, both) == 31
+    assert units(draft(), both) == 0
+
+
+def test_missing_data_past_grace_freezes() -> None:
+    """A stage without any new canary unit for longer than the grace freezes, also while it waits for an approval."""
+    for phase in (Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING):
+        rollout = at(phase)
+        facts = tallied(ready(rollout, now_ms=PLAN.grace_ms + 1), newest_ms=0)
+        assert due(rollout, facts, STANDARD) == Due(Word.FREEZE, ("no_units",))
+
+
+def test_approval_is_never_given_by_the_judge() -> None:
+    """Everything green, however long: an approval is a person's."""
+    rollout = at(Phase.AWAITING_APPROVAL)
+    assert due(rollout, ready(rollout), STANDARD) is None
+    stale = ready(rollout, gate=GateFacts("MISSING"))
+    assert due(rollout, stale, STANDARD) == Due(Word.FREEZE, ("gate_missing",))
+
+
+@pytest.mark.parametrize(("phase", "stakes"), list(product([Phase.CANARY, Phase.PROMOTING], Stakes)))
+def test_an_override_replaces_the_gate_but_at_high(phase: Phase, stakes: Stakes) -> None:
+    """Who answers for a missing GO answers for the whole rollout; where the stakes were raised to high nobody can."""
+    rollout: Rollout = at(phase, override="bob: known")
+    facts = ready(rollout, gate=GateFacts("MISSING"))
+    found = due(rollout, facts, stakes)
+    assert found == (Due(Word.FREEZE, ("gate_missing",)) if stakes is HIGH else Due(Word.ADVANCE))
