@@ -20,6 +20,8 @@ from gateway.settings.load import Config
 from gateway.settings.model import BUILTIN, AliasSettings, GateSettings
 from gateway.settings.problems import shown
 
+OWNED = frozenset(("model", "stream", "messages", "input", "contents", "tools"))
+"""Members of a request that the gate writes itself."""
 LARGEST = 64 << 20
 """Bytes of a suite file."""
 
@@ -78,6 +80,8 @@ def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[st
         )
     if not gate.budget and stakes is not Stakes.LOW:
         yield "warning", f"{key}.budget", "is 0: nothing limits what a run of the gate may cost"
+    for name in OWNED & gate.request.keys():
+        yield "error", f"{key}.request.{name}", "is what the gate asks itself; leave it out"
     for kind, where in named(gate).items():
         place = f"{key}.{kind.value}"
         try:

@@ -296,6 +296,10 @@ class GateSettings(Model, frozen=True):
     """Age at which evidence no longer counts."""
     budget: UsdOnce = 5.0
     """USD that one run of the gate may cost; 0 is no limit."""
+    dialect: Literal["", "openai", "responses", "anthropic", "gemini"] = ""
+    """What releases are asked in; by default what their provider speaks first."""
+    request: dict[str, Any] = {}
+    """Members of every request besides an item's own, such as `temperature` or prompt variables."""
     concurrency: Positive = 4
     """Calls at the same time."""
 

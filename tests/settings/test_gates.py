@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from gateway.core.contract.suite import SuiteKind
+from gateway.core.gate.checks import unproven
 from gateway.core.gate.policy import Policy
 from gateway.core.gate.suite import SuiteError
-from gateway.settings import gates
+from gateway.settings import gates, tables
 from gateway.settings.check import findings as everything
 from gateway.settings.load import Config, read
 
@@ -59,6 +61,7 @@ def test_a_gate_makes_a_policy(tmp_path: Path) -> None:
         ("{task: mine.jsonl, judge: gpt-4o}", HEAD + ITEM, ["must be a release id"]),
         ("{task: mine.jsonl, max_age: 0}", HEAD + ITEM, ["longer than nothing"]),
         ("{task: mine.jsonl, budget: 0}", HEAD + ITEM, ["nothing limits"]),
+        ("{task: mine.jsonl, request: {model: x, temperature: 0}}", HEAD + ITEM, ["leave it out"]),
         ("{task: builtin/nope@1}", "", ["no such built-in suite"]),
         ("{task: builtin/task}", "", ["no such built-in suite"]),
     ],
@@ -77,3 +80,12 @@ def test_no_suite_is_read_from_elsewhere(tmp_path: Path) -> None:
     """A file that is not there is told by its name; the text of no other file is ever quoted."""
     with pytest.raises(SuiteError, match=r"x\.jsonl:0: cannot be read \(FileNotFoundError\)"):
         gates.read(str(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in Path(tables.__file__).parents[1].glob("data/suites/*.jsonl")))
+def test_built_in_suites_are_whole(name: str) -> None:
+    """Each is a suite of its own kind and name, and every item's good answer passes where its bad one fails."""
+    head = json.loads(tables.suite(name).split(b"\n", 1)[0])
+    found = gates.read(f"builtin/{name}@{head['version']}", SuiteKind(name))
+    assert found.head.suite == f"builtin/{name}"
+    assert list(unproven(found)) == []
