@@ -43,7 +43,7 @@ async def rollback_here(desk: Desk, alias: str, reason: str, *, lane: str = "", 
         listed = ", ".join(sorted(file.aliases)) or "nothing"
         message = f"this host's copy in {desk.settings.store.data_dir} does not know alias {alias}; it has {listed}"
         raise Fault(Kind.NOT_FOUND, "no_copy", message)
-    plan = planned(desk, state, file.releases, Order(lane, to))
+    plan = planned(desk, state, file.releases, Order(lane, to, why=reason))
     if plan.after is None:
         return msgspec.structs.replace(unchanged("rollback", state, *plan.warnings), where="local")
     after = msgspec.structs.replace(plan.after, version=state.version + 1)

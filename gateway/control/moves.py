@@ -84,6 +84,16 @@ def callable_or_fault(desk: Desk, release: Release, warm: str = "") -> None:
         raise Fault(Kind.CONFLICT, "release_dead", message, param="release")
 
 
+def no_rollout(state: AliasState) -> None:
+    """Raises Fault `rollout_active` while a rollout may still move the lanes."""
+    rollout = state.rollout
+    under_way = rollout is not None and not rollout.ended
+    candidate = rollout.candidate if rollout is not None and under_way else state.split.candidate if state.split else ""
+    if candidate:
+        message = f"alias {state.name} has a rollout of {candidate} in progress; end it first: `trivet rollout abort`"
+        raise Fault(Kind.CONFLICT, "rollout_active", message, param="alias")
+
+
 def with_lanes(state: AliasState, lanes: Mapping[str, Lane]) -> AliasState:
     """The state with these lanes and everything else as it was."""
     return msgspec.structs.replace(state, lanes=dict(lanes))

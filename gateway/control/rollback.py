@@ -18,6 +18,8 @@ from gateway.core.contract.alias import EVERYONE, AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Moved
 from gateway.core.contract.release import Release
+from gateway.core.contract.rollout import Phase, Word
+from gateway.core.rollout import machine
 from gateway.store import aliases, releases
 from gateway.store.aliases import PointerMoved
 
@@ -33,6 +35,7 @@ class Order:
     to: str = ""
     bad: str = ""
     """The release to get off; found from the first state that is read, and kept when the write has to be repeated."""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,11 @@ async def rollback(
 
     `stop_runs` blocks the bad release as well, so its runs end with 409 `release_blocked`. Raises Fault: 404
     `alias_unknown` or `lane_unknown`, 400 `lane_needed`, 409 `no_warm_release` with the warm ones listed, 503 for the store.
+    A rollout in progress ends with it and its candidate is barred; while nobody is on the candidate, the stable release is what
+    is left.
     """
     why = checked_reason(reason)
-    order = Order(lane, to)
+    order = Order(lane, to, why=why)
     entry = desk.entry("rollback", why)
     for _ in range(ATTEMPTS):
         state = await desk.alias(alias)
@@ -98,28 +103,68 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
         message = f"alias {state.name} has no lane {order.lane}; it has {', '.join(state.lanes)}"
         raise Fault(Kind.NOT_FOUND, "lane_unknown", message, param="lane")
     split = state.split if state.split is not None and order.lane in ("", *state.split.lanes) else None
-    ended = (f"the rollout of {split.candidate} is ended",) if split is not None else ()
+    rollout = state.rollout if not order.lane or split is not None else None
+    candidate = split.candidate if split is not None else ""
+    if rollout is not None and not rollout.ended:
+        candidate = rollout.candidate
+    ended = (f"the rollout of {candidate} is ended",) if candidate else ()
     if split is not None and not order.to:
         # A rollout in progress: its candidate is what is bad, and weight 0 in one write is the way back.
-        inside = [n for n, p in state.lanes.items() if p.release == split.candidate and order.lane in ("", n)]
+        inside = [n for n, p in state.lanes.items() if p.release == candidate and order.lane in ("", n)]
         lanes = {**state.lanes, **{name: _back(desk, state, name, known, "") for name in inside}}
-        return Plan(msgspec.structs.replace(state, lanes=lanes, split=None), split.candidate, ended)
+        return Plan(_ended(desk, with_lanes(state, lanes), order), candidate, ended)
     bad = order.bad or _bad(state, order)
     if not bad:
-        came_from = state.lanes[order.lane or EVERYONE].rolled_back
-        return Plan(None, came_from, (f"rolled back from {came_from} already; --to goes further back",))
+        came_from = _came_from(state, order)
+        done = f"rolled back from {came_from} already; --to goes further back"
+        return Plan(_ended(desk, state, order) if ended else None, came_from, (*ended, done))
     wanted = [order.lane] if order.lane else [n for n, pointer in state.lanes.items() if pointer.release == bad]
     if order.lane and state.lanes[order.lane].release != bad:
         wanted = []
     lanes = dict(state.lanes)
     for name in wanted:
-        lanes[name] = _back(desk, state, name, known, order.to)
+        try:
+            lanes[name] = _back(desk, state, name, known, order.to)
+        except Fault as fault:
+            if not ended or order.to:
+                raise
+            return Plan(_ended(desk, state, order), bad, (*ended, fault.message))
     if lanes == state.lanes and split is None:
         return Plan(None, bad, (f"nothing serves {bad} any more" if not wanted else f"{order.to} is stable already",))
-    after = with_lanes(state, lanes)
-    if split is not None:
-        after = msgspec.structs.replace(after, split=None)
+    after = _ended(desk, with_lanes(state, lanes), order)
     return Plan(after, bad, (*ended, *_skipped(state, lanes, wanted)))
+
+
+def _ended(desk: Desk, state: AliasState, order: Order) -> AliasState:
+    """The state without its split, and with its rollout rolled back: one in progress, or a completed one whose candidate is left."""
+    rollout = state.rollout
+    lanes = state.lanes
+    left = rollout is not None and all(pointer.release != rollout.candidate for pointer in lanes.values())
+    if rollout is not None and (not rollout.ended or (rollout.phase is Phase.COMPLETED and left)):
+        turned = machine.turn(
+            rollout,
+            Word.ROLLBACK,
+            now_ms=desk.now_ms,
+            stakes=desk.stakes(state),
+            actor=desk.actor,
+            reason=order.why,
+        )
+        # The lanes are where this order put them: it may know that the incumbent cannot be called any more.
+        state = with_lanes(machine.state_after(state, turned, desk.warm(state.name)), lanes)
+    return msgspec.structs.replace(state, split=None)
+
+
+def _came_from(state: AliasState, order: Order) -> str:
+    """What was rolled back already: the pointer, or a rollout whose candidate never became stable. Empty for neither."""
+    pointer, rollout = state.lanes[_first(state, order)], state.rollout
+    if pointer.rolled_back or rollout is None or rollout.phase is not Phase.ROLLED_BACK or rollout.retried:
+        return pointer.rolled_back
+    inside = [state.lanes[name].release for name in rollout.lanes if name in state.lanes and order.lane in ("", name)]
+    return rollout.candidate if inside and set(inside) == {rollout.incumbent} else ""
+
+
+def _first(state: AliasState, order: Order) -> str:
+    return order.lane or (EVERYONE if EVERYONE in state.lanes else next(iter(state.lanes)))
 
 
 def _bad(state: AliasState, order: Order) -> str:
@@ -131,10 +176,9 @@ def _bad(state: AliasState, order: Order) -> str:
                 f"the lanes of {state.name} serve different releases; say which with --lane: {', '.join(state.lanes)}"
             )
             raise Fault(Kind.BAD_REQUEST, "lane_needed", message, param="lane")
-        pointer = next(iter(state.lanes.values()))
-    else:
-        pointer = state.lanes[order.lane or EVERYONE]
-    return "" if pointer.rolled_back and not order.to else pointer.release
+    if _came_from(state, order) and not order.to:
+        return ""
+    return state.lanes[_first(state, order)].release
 
 
 def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release], to: str) -> Lane:

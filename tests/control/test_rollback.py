@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import anyio
 import msgspec
@@ -12,11 +13,14 @@ from gateway.control.block import block
 from gateway.control.desk import Desk
 from gateway.control.promote import promote
 from gateway.control.rollback import rollback
-from gateway.core.contract.alias import Split
+from gateway.core.contract.alias import AliasState, Split, Stakes
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.rollout import Phase, Word
+from gateway.core.rollout import machine
 from gateway.store import aliases, releases
 from gateway.store.workers import acknowledged
 from tests.control.conftest import Make, Place
+from tests.control.rolling import rolling
 from tests.control.workers import beating
 
 pytestmark = pytest.mark.anyio
@@ -248,3 +252,93 @@ async def test_store_that_goes_away_while_waiting(desk: Desk, placed: Place) -> 
     await placed("agent", {"*": "BA"})
     heard = await acknowledged(desk.store, "agent", 99, 0.05)
     assert heard.milliseconds == {}
+
+
+EXPOSED = (Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.PROMOTING)
+
+
+@pytest.mark.parametrize("phase", EXPOSED)
+async def test_a_rollout_ends_in_the_same_write(desk: Desk, made: Make, placed: Place, phase: Phase) -> None:
+    """While runs are on a candidate, rollback is one write: weight 0, the candidate barred, the stable release where it was. Again, and
+    after the loop's own rollback, it changes nothing."""
+    state = await placed("agent", {"*": "BA"})
+    c = await made("C")
+    await rolling(desk, state, c, phase)
+    moved = await rollback(desk, "agent", "answers got worse")
+    after = await desk.alias("agent")
+    assert (moved.version, moved.before, moved.after) == (3, state.lanes, state.lanes)
+    assert after.rollout is not None
+    assert (after.rollout.phase, after.split, after.rollout.reason) == (Phase.ROLLED_BACK, None, "answers got worse")
+    assert list(after.barred) == [c]
+    again = await rollback(desk, "agent", "answers got worse")
+    assert not again.changed
+    assert c in again.warnings[0]
+    further = await rollback(desk, "agent", "really", to=await made("A"))
+    assert further.after["*"].release == await made("A")
+
+
+async def test_a_completed_rollout_is_taken_back_and_barred(desk: Desk, made: Make, placed: Place) -> None:
+    """After completion rollback flips the pointer to the old stable at once, without stages or gates, and bars the candidate."""
+    state = await placed("agent", {"*": "BA"})
+    c = await made("C")
+    await rolling(desk, state, c, Phase.COMPLETED)
+    assert (await desk.alias("agent")).lanes["*"].release == c
+    moved = await rollback(desk, "agent", "bad")
+    after = await desk.alias("agent")
+    assert moved.after["*"].release == await made("B")
+    assert after.rollout is not None
+    assert after.rollout.phase is Phase.ROLLED_BACK
+    assert list(after.barred) == [c]
+    assert not (await rollback(desk, "agent", "bad")).changed
+
+
+@pytest.mark.parametrize("phase", [Phase.SHADOWING, Phase.GATED])
+async def test_with_nobody_on_the_candidate_the_stable_release_is_left(
+    desk: Desk, made: Make, placed: Place, phase: Phase
+) -> None:
+    """Before the canary it is the stable release that is bad: the pointer goes back, and the rollout against it ends."""
+    state = await placed("agent", {"*": "BA"})
+    await rolling(desk, state, await made("C"), phase)
+    moved = await rollback(desk, "agent", "bad")
+    after = await desk.alias("agent")
+    assert moved.after["*"].release == await made("A")
+    assert after.rollout is not None
+    assert after.rollout.phase is Phase.ROLLED_BACK
+    assert after.shadows == ()
+
+
+async def test_without_a_way_back_the_rollout_ends_all_the_same(desk: Desk, made: Make, placed: Place) -> None:
+    """Nothing warm to go back to does not keep the rollout alive; what could not be done is said."""
+    state = await placed("agent", {"*": "B"})
+    await rolling(desk, state, await made("C"), Phase.SHADOWING)
+    moved = await rollback(desk, "agent", "bad")
+    assert moved.changed
+    assert "nothing to go back to" in moved.warnings[1]
+    after = await desk.alias("agent")
+    assert after.rollout is not None
+    assert after.rollout.ended
+
+
+async def test_one_that_completes_meanwhile_is_taken_back_too(
+    desk: Desk, made: Make, placed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback of a promoting rollout that loses the race against its completion moves the pointer back instead."""
+    state = await placed("agent", {"*": "BA"})
+    c = await made("C")
+    rolled = await rolling(desk, state, c, Phase.PROMOTING)
+    write = aliases.write
+
+    async def late(*args: Any, **more: Any) -> AliasState:
+        monkeypatch.setattr(aliases, "write", write)
+        assert rolled.rollout is not None
+        done = machine.turn(rolled.rollout, Word.ADVANCE, now_ms=1, stakes=Stakes.LOW)
+        await write(desk.store, rolled, machine.state_after(rolled, done, 3), desk.entry("rollout_advance", "done"))
+        return await write(*args, **more)
+
+    monkeypatch.setattr(aliases, "write", late)
+    moved = await rollback(desk, "agent", "bad")
+    assert moved.before["*"].release == c
+    assert moved.after["*"].release == await made("B")
+    after = await desk.alias("agent")
+    assert after.split is None
+    assert list(after.barred) == [c]
