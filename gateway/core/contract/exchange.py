@@ -55,9 +55,13 @@ class Observed(msgspec.Struct, omit_defaults=True):
     usage: Usage | None = None
     tool_calls: list[str] = []
     """Ids of tool calls handed out, in order of appearance."""
+    tool_names: list[str] = []
+    """Names of the tools that the client is to call, each once, in order of appearance."""
     states: list[str] = []
     """Ids under which the provider keeps this answer or its conversation, so that a later request can continue it."""
     terminal: bool = False
     """The dialect's terminal event was seen, or a whole non-streamed body."""
     error: str = ""
     """Code of an error body or error event; empty when there was none."""
+    refused: bool = False
+    """The model declined in a part that the dialect has for it, whatever `finish` says."""

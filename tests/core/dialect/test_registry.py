@@ -10,6 +10,8 @@ from gateway.core.contract.artifact import Tool
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation, find
+from gateway.core.dialect.sse import Splitter
+from tests.end_to_end.recorded import Exchange, golden, recordings
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/x", "/v1/responses", "/nowhere", "/livez", "/trivet/runs")
 DONE = b"data: [DONE]\n\n"
@@ -50,3 +52,33 @@ def test_the_protocol_is_kept(name: str) -> None:
         event = dialect.stream_error(fault, "req-1")
         assert event.endswith(b"}\n\n")
         assert json.loads(event.partition(b"data: ")[2])["error"] == json.loads(body)["error"]
+
+
+def refused(exchange: Exchange) -> bool:
+    """Whether a recorded answer holds words of a refusal, or says that the prompt was blocked."""
+    parts = (b'"refusal":"', b'"refusal": "', b'"type":"refusal"', b'"type": "refusal"', b'"blockReason"')
+    hollow = exchange.body.replace(b'"refusal":""', b"").replace(b'"refusal": ""', b"")
+    return exchange.dialect != "anthropic" and any(part in hollow for part in parts)
+
+
+def test_tools_called_and_refusals_are_noted_as_they_are_read_later() -> None:
+    """In every recorded answer the decoder of the live path notes the tools that the whole reply calls, and its refusal."""
+    seen = set()
+    for exchange in (*golden(), *recordings()):
+        route = find(exchange.path.partition("?")[0], ())
+        dialect = DIALECTS[exchange.dialect]
+        if route.operation is None or not route.generates or exchange.status != 200:
+            continue
+        decoder = dialect.decoder(route.operation, exchange.stream)
+        decoder.feed(Splitter(1 << 20).feed(exchange.body) if exchange.stream else exchange.body)
+        observed = decoder.finish()
+        assembler = dialect.assembler(route.operation, exchange.stream or route.operation is Operation.GENERATE_STREAM)
+        assembler.feed(exchange.body)
+        reply = assembler.finish()
+        called = [call.name for message in reply.messages for call in message.tool_calls]
+        if '"function_call"' in exchange.body.decode("utf-8", "replace") and exchange.dialect == "openai":
+            continue  # OpenAI's older form has no ids, and links nothing
+        assert set(observed.tool_names) == set(called) - {""}, exchange.name
+        assert observed.refused == refused(exchange), exchange.name
+        seen |= {(exchange.dialect, bool(called)), (exchange.dialect, "refused" if observed.refused else "")}
+    assert {(name, True) for name in DIALECTS} <= seen

@@ -59,6 +59,7 @@ class Block(msgspec.Struct, gc=False):
 
     type: str = ""
     id: str | None = None
+    name: str | None = None
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -245,6 +246,8 @@ def _link(observed: Observed, block: Block) -> None:
     """Ids of server tools link as well: the answer's blocks come back in the history with them."""
     if block.id and block.type.endswith(CALL) and block.id not in observed.tool_calls:
         observed.tool_calls.append(block.id)
+        if block.type == CALL and block.name and block.name not in observed.tool_names:
+            observed.tool_names.append(block.name)
 
 
 def count(tokens: Tokens) -> Usage:

@@ -33,6 +33,7 @@ class Call(msgspec.Struct, gc=False):
     """A function call; only some APIs give it an id."""
 
     id: str | None = None
+    name: str | None = None
 
 
 class Part(msgspec.Struct, gc=False, rename="camel"):
@@ -157,6 +158,7 @@ def note(observed: Observed, text: bytes, unfinished: dict[int, bool]) -> bool:
     blocked = reply.prompt_feedback.block_reason if reply.prompt_feedback is not None else None
     if blocked:
         observed.finish = observed.finish or blocked
+        observed.refused = True
         observed.terminal = True
     if reply.error:
         observed.error = code_of(reply.error)
@@ -174,8 +176,12 @@ def _candidate(observed: Observed, candidate: Candidate, unfinished: dict[int, b
     if candidate.content is not None and candidate.content.parts:
         for part in candidate.content.parts:
             call = part.function_call
-            if call is not None and call.id and call.id not in observed.tool_calls:
+            if call is None:
+                continue
+            if call.id and call.id not in observed.tool_calls:
                 observed.tool_calls.append(call.id)
+            if call.name and call.name not in observed.tool_names:
+                observed.tool_names.append(call.name)
 
 
 def count(tokens: Tokens) -> Usage:

@@ -39,16 +39,25 @@ class Groq(msgspec.Struct, gc=False):
     usage: Tokens | None = None
 
 
+class Tool(msgspec.Struct, gc=False):
+    """What a call calls."""
+
+    name: str | None = None
+
+
 class Call(msgspec.Struct, gc=False):
-    """A tool call; only the first piece of a streamed one has an id."""
+    """A tool call; only the first piece of a streamed one has an id and a name."""
 
     id: str | None = None
+    function: Tool | None = None
+    custom: Tool | None = None
 
 
 class Said(msgspec.Struct, gc=False):
     """A message or the delta of one."""
 
     tool_calls: list[Call] | None = None
+    refusal: Any = None
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -80,11 +89,12 @@ _PARTS: Mapping[str, Callable[[msgspec.Raw], Any]] = MappingProxyType(
 def _only_text(data: bytes) -> bool:
     """Whether events hold nothing but more of the answer's text, told without reading them: most events of a stream.
 
-    True only for compactly written chunks with an open `finish_reason`; a word that might matter sends them the long way.
+    True only for compactly written chunks with a text, or a thought, and no `finish_reason`; a word that might matter sends
+    them the long way, and so does a refusal, which is no text.
     """
     find = data.rfind  # `in` takes twice as long: it tries the word as a number first, and drops the exception
     return (
-        find(b'"finish_reason":null') >= 0
+        find(b'content":"') >= 0
         and find(b'"finish_reason":"') < 0
         and find(b'"tool_calls"') < 0
         and find(b'_tokens"') < 0
@@ -152,8 +162,11 @@ def note(observed: Observed, text: bytes) -> bool:
             if choice.finish_reason is not None:
                 observed.finish = choice.finish_reason
             said = choice.delta or choice.message
-            if said is not None and said.tool_calls:
-                _link(observed, said.tool_calls)
+            if said is not None:
+                if said.tool_calls:
+                    _link(observed, said.tool_calls)
+                if said.refusal:
+                    observed.refused = True
     tokens = reply.usage or (reply.x_groq.usage if reply.x_groq is not None else None)
     if tokens is not None:
         observed.usage = count(tokens)
@@ -166,6 +179,9 @@ def _link(observed: Observed, calls: list[Call]) -> None:
     for call in calls:
         if call.id and call.id not in observed.tool_calls:
             observed.tool_calls.append(call.id)
+        tool = call.function or call.custom
+        if tool is not None and tool.name and tool.name not in observed.tool_names:
+            observed.tool_names.append(tool.name)
 
 
 def count(tokens: Tokens) -> Usage:

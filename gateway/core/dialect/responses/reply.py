@@ -25,6 +25,11 @@ RUNNING = frozenset({"queued", "in_progress"})
 """Statuses of a response that is not over: what a background answer has, and the beginning of a stream."""
 
 
+NO_CONTENT = msgspec.Raw()
+REFUSAL = b'"refusal"'
+"""Stands in the content of a message that holds a refusal; inside a JSON string its quotes would be escaped."""
+
+
 class Tokens(msgspec.Struct, gc=False):
     """`usage`."""
 
@@ -39,6 +44,8 @@ class Item(msgspec.Struct, gc=False):
 
     type: str = ""
     call_id: str | None = None
+    name: str | None = None
+    content: msgspec.Raw = NO_CONTENT
 
 
 class Reason(msgspec.Struct, gc=False):
@@ -207,9 +214,15 @@ def note(observed: Observed, response: Response) -> None:
 
 
 def _call(observed: Observed, item: Item) -> None:
-    """Note the id of a call that the client is to answer. Outputs that stand among the items repeat their call's."""
-    if item.call_id and item.call_id not in observed.tool_calls:
-        observed.tool_calls.append(item.call_id)
+    """Note id and name of a call that the client is to answer, or that a message is a refusal. Outputs that stand among the
+    items repeat their call's id."""
+    if item.call_id:
+        if item.call_id not in observed.tool_calls:
+            observed.tool_calls.append(item.call_id)
+        if item.name and item.name not in observed.tool_names:
+            observed.tool_names.append(item.name)
+    elif item.type == "message" and bytes(item.content).find(REFUSAL) >= 0:
+        observed.refused = True
 
 
 def count(tokens: Tokens) -> Usage:

@@ -255,3 +255,25 @@ def test_recorded_bodies() -> None:
             assert whole.usage is not None, name
             assert whole.usage.input == (members["usage"].get("prompt_tokens") or 0), name
     assert seen > 150
+
+
+def test_a_refusal_and_the_tools_called_are_the_same_streamed_or_not() -> None:
+    """A `refusal` with words in it is one, whole or in pieces, however the stream is cut; null and empty are none."""
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "pay", "arguments": ""}}
+    custom = {"index": 1, "id": "call_2", "type": "custom", "custom": {"name": "sql", "input": "x"}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    for said, refused in (("I cannot", True), ("", False), (None, False)):
+        message = {"role": "assistant", "content": None, "refusal": said, "tool_calls": [call, custom]}
+        body = json.dumps({"model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+        whole = BodyDecoder()
+        whole.feed(body)
+        deltas = [{"role": "assistant", "content": "", "refusal": None}, {"content": "Hm"}, {"refusal": said}]
+        deltas += [{"tool_calls": [call]}, {"tool_calls": [more]}, {"tool_calls": [custom]}]
+        chunks = [{"model": "m", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+        for separators in ((",", ":"), (", ", ": ")):
+            streamed = StreamDecoder()
+            for chunk in chunks:
+                streamed.feed(b"data: " + json.dumps(chunk, separators=separators).encode() + b"\n\n")
+            found = (streamed.finish().refused, streamed.observed.tool_names, streamed.observed.tool_calls)
+            assert found == (refused, ["pay", "sql"], ["call_1", "call_2"])
+        assert (whole.finish().refused, whole.observed.tool_names) == (refused, ["pay", "sql"])
