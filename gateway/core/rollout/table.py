@@ -60,6 +60,13 @@ class Effect(StrEnum):
     RETURN = "lanes on the candidate go back to the incumbent"
 
 
+def _guard(low: Guard, standard: Guard, high: Guard) -> Mapping[Stakes, Guard]:
+    return MappingProxyType({Stakes.LOW: low, Stakes.STANDARD: standard, Stakes.HIGH: high})
+
+
+_FREE = _guard(Guard.FREE, Guard.FREE, Guard.FREE)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row. `guard` is by stakes."""
@@ -70,13 +77,6 @@ class Row:
     effects: tuple[Effect, ...]
     when: When = When.ALWAYS
     guard: Mapping[Stakes, Guard] = field(default_factory=lambda: _FREE)
-
-
-def _guard(low: Guard, standard: Guard, high: Guard) -> Mapping[Stakes, Guard]:
-    return MappingProxyType({Stakes.LOW: low, Stakes.STANDARD: standard, Stakes.HIGH: high})
-
-
-_FREE = _guard(Guard.FREE, Guard.FREE, Guard.FREE)
 
 
 LIVING = tuple(phase for phase in Phase if phase not in TERMINAL)
