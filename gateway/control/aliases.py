@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 import yaml
 
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.moves import Move, callable_or_fault, finished, forward, now, unchanged, with_lanes
+from gateway.control.moves import Move, callable_or_fault, finished, forward, no_rollout, now, unchanged, with_lanes
 from gateway.control.promote import Permission, permitted
+from gateway.control.standing import replaced, standing
 from gateway.core.contract.alias import EVERYONE, AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import (
@@ -136,23 +138,24 @@ async def apply(
     """
     permission = Permission(checked_reason(reason), override, attested)
     _check_lanes(file)
-    moves: list[tuple[AliasState, AliasState, tuple[str, ...], str]] = []
+    moves: list[tuple[AliasState, AliasState, _Checked]] = []
     for name, want in file.aliases.items():
         state = await desk.alias(name)
         if want.version and want.version != state.version:
             raise PointerMoved(name, want.version, state.version)
         after = with_lanes(state, _lanes(desk, state, want.lanes))
-        warnings, records = await _checked(desk, state, after, permission)
-        moves.append((state, after, warnings, "; ".join(records)))
+        moves.append((state, after, await _checked(desk, state, after, permission)))
     done: list[Moved] = []
-    for state, after, warnings, recorded in moves:
+    for state, after, checked in moves:
         if after == state:
             done.append(unchanged("apply", state))
             continue
         begun = now()
+        recorded = "; ".join(checked.records)
         entry = desk.entry("apply", permission.reason, override=recorded)
+        entry = msgspec.structs.replace(entry, evidence=" ".join(checked.evidence))
         stored = await aliases.write(desk.store, state, after, entry)
-        done.append(await finished(desk, Move("apply", state, stored, begun, warnings, recorded), timeout))
+        done.append(await finished(desk, Move("apply", state, stored, begun, checked.warnings, recorded), timeout))
     return done
 
 
@@ -165,25 +168,33 @@ def _lanes(desk: Desk, state: AliasState, wanted: Mapping[str, str]) -> dict[str
     }
 
 
-async def _checked(
-    desk: Desk, before: AliasState, after: AliasState, permission: Permission
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def _checked(desk: Desk, before: AliasState, after: AliasState, permission: Permission) -> _Checked:
     """Check each release that becomes stable. One that was stable in the alias before needs no new permission."""
-    if before.lanes != after.lanes and before.split is not None:
-        message = f"alias {before.name} has a rollout of {before.split.candidate} in progress; end it first"
-        raise Fault(Kind.CONFLICT, "rollout_active", message)
+    if before.lanes != after.lanes:
+        no_rollout(before)
     proven = {name for lane in before.lanes.values() for name in (lane.release, *lane.previous)}
     warnings: dict[str, None] = {}
     records: dict[str, None] = {}
+    evidence: dict[str, None] = {}
     for name in dict.fromkeys(lane.release for lane in after.lanes.values()):
         release = await desk.release(name)
         if all(name != lane.release for lane in before.lanes.values()):
             callable_or_fault(desk, release)
         if name not in proven:
-            found, recorded = permitted(desk, before, release, permission)
+            stands = await standing(desk, before.name, name, replaced(before, after, name))
+            found, recorded = permitted(desk, before, release, permission, stands)
             warnings.update(dict.fromkeys(found))
             records.update(dict.fromkeys(recorded))
-    return tuple(warnings), tuple(records)
+            evidence.update(dict.fromkeys(stands.evidence))
+    return _Checked(tuple(warnings), tuple(records), tuple(evidence))
+
+
+class _Checked(NamedTuple):
+    """Warnings of a move, what goes into the history for ever, and the evidence it rests on."""
+
+    warnings: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 def _unfit(message: str) -> Fault:

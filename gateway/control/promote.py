@@ -5,10 +5,12 @@ Rule of the file: a promotion is never retried. Who loses a race is told what ha
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.moves import Move, callable_or_fault, finished, forward, now, unchanged, with_lanes
+from gateway.control.moves import Move, callable_or_fault, finished, forward, no_rollout, now, unchanged, with_lanes
+from gateway.control.standing import Standing, replaced, standing
 from gateway.core.contract.alias import AliasState
-from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Moved
 from gateway.core.contract.release import Release
 from gateway.core.rollout.rigor import Refused, Warned, may_promote, may_release
@@ -27,7 +29,8 @@ async def promote(
 ) -> Moved:
     """Move every lane of the alias to the release and wait for the workers. A release that is stable already is left alone.
 
-    `override` names who answers for a missing GO; it and the reason stay in the history for ever. `attested` says that an
+    A GO of the alias's suites and a shadow are looked for in the store; the evidence goes into the history. `override` names
+    who answers for a missing GO; it and the reason stay in the history for ever. `attested` says that an
     id of class unpinnable or unknown is fixed. Raises Fault: 409 `gate_not_green` or `no_shadow` by stakes, 400
     `unpinned_model`, 409 `release_blocked`, `release_dead`, `rollout_active` or `pointer_moved`, 404 for unknown names.
     """
@@ -35,16 +38,18 @@ async def promote(
     state = await desk.alias(alias)
     target = await desk.release(release)
     callable_or_fault(desk, target)
-    if state.split is not None:
-        message = f"alias {alias} has a rollout of {state.split.candidate} in progress; end it first"
-        raise Fault(Kind.CONFLICT, "rollout_active", message, param="alias")
+    no_rollout(state)
     lanes = {name: forward(lane, release, desk.warm(alias)) for name, lane in state.lanes.items()}
     if lanes == state.lanes:
         return unchanged("promote", state, f"{release} is stable in every lane already")
-    warnings, records = permitted(desk, state, target, Permission(why, override, attested))
+    wanted = with_lanes(state, lanes)
+    stands = await standing(desk, alias, release, replaced(state, wanted, release))
+    warnings, records = permitted(desk, state, target, Permission(why, override, attested), stands)
     begun = now()
-    entry = desk.entry("promote", why, override="; ".join(records))
-    after = await aliases.write(desk.store, state, with_lanes(state, lanes), entry)
+    entry = msgspec.structs.replace(
+        desk.entry("promote", why, override="; ".join(records)), evidence=" ".join(stands.evidence)
+    )
+    after = await aliases.write(desk.store, state, wanted, entry)
     return await finished(desk, Move("promote", state, after, begun, warnings, entry.override), timeout)
 
 
@@ -60,7 +65,7 @@ class Permission:
 
 
 def permitted(
-    desk: Desk, state: AliasState, release: Release, asked: Permission
+    desk: Desk, state: AliasState, release: Release, asked: Permission, stands: Standing
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Warnings, and what goes into the history for ever. Raises Fault where the stakes refuse the release or its promotion."""
     stakes = desk.stakes(state)
@@ -71,7 +76,14 @@ def permitted(
     records: list[str] = []
     for ruling in (
         may_release(stakes, verdict.pin, allow_floating=allow, attested=asked.attested),
-        may_promote(stakes, reason=asked.reason, override=asked.override),
+        may_promote(
+            stakes,
+            go=stands.go,
+            shadowed=stands.shadowed,
+            reason=asked.reason,
+            override=asked.override,
+            lacking=stands.why,
+        ),
     ):
         if isinstance(ruling, Refused):
             raise ruling.fault()

@@ -17,7 +17,7 @@ from gateway.core.gate.policy import Declared, Policy
 from gateway.core.gate.suite import SuiteError
 from gateway.settings import tables
 from gateway.settings.load import Config
-from gateway.settings.model import BUILTIN, AliasSettings, GateSettings
+from gateway.settings.model import BUILTIN, EXTERNAL, AliasSettings, GateSettings
 from gateway.settings.problems import shown
 
 OWNED = frozenset(("model", "stream", "messages", "input", "contents", "tools"))
@@ -26,6 +26,7 @@ LARGEST = 64 << 20
 """Bytes of a suite file."""
 
 _builtin = re.compile(r"builtin/([a-z][a-z0-9_]*)@([0-9]{1,6})").fullmatch
+_external = re.compile(r"external/[A-Za-z0-9._:/#+-]{1,100}@[A-Za-z0-9._+-]{1,32}").fullmatch
 _release = re.compile(r"rel_[0-9a-f]{16}").fullmatch
 
 
@@ -38,8 +39,10 @@ def named(gate: GateSettings) -> dict[SuiteKind, str]:
 def read(where: str, kind: SuiteKind | None = None) -> Suite:
     """A suite as the configuration names it: a file, or a built-in one.
 
-    Raises SuiteError for what cannot be read, and for a suite that is not of `kind`.
+    Raises SuiteError for what cannot be read, for a suite that is not of `kind`, and for one that another engine runs.
     """
+    if where.startswith(EXTERNAL):
+        raise SuiteError(where, [(0, "is run by another engine; `trivet evidence import` takes its logs")])
     found = _of_builtin(where) if where.startswith(BUILTIN) else suite.read(_bytes(where), Path(where).name)
     if kind is not None and found.head.kind is not kind:
         raise SuiteError(where, [(1, f"is a suite of kind {found.head.kind.value}, not {kind.value}")])
@@ -84,6 +87,9 @@ def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[st
         yield "error", f"{key}.request.{name}", "is what the gate asks itself; leave it out"
     for kind, where in named(gate).items():
         place = f"{key}.{kind.value}"
+        if external(where):
+            yield from _foreign(place, where, stakes)
+            continue
         try:
             found = read(where, kind)
         except SuiteError as error:
@@ -95,18 +101,42 @@ def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[st
             yield "error", f"{key}.judge", f"is missing: {kind.value} has items that only a judge can score"
 
 
+def _foreign(place: str, where: str, stakes: Stakes) -> Iterator[tuple[str, str, str]]:
+    if not _external(where):
+        yield "error", place, "must be written external/NAME@VERSION, as the engine's log names the suite"
+    if stakes is Stakes.HIGH:
+        yield (
+            "error",
+            place,
+            "is run by another engine, and at stakes `high` only runs through this gateway are evidence",
+        )
+
+
+def external(where: str) -> bool:
+    """Whether another engine runs a suite, so that this gateway does not know its items."""
+    return where.startswith(EXTERNAL)
+
+
 def _declared(gate: GateSettings, kind: SuiteKind, where: str) -> Declared:
+    if external(where):
+        return _as_declared(gate, kind, where.removeprefix(EXTERNAL), "")
     try:
         found: Suite | None = read(where, kind)
     except SuiteError:
         found = None
+    name = suite.label(found) if found is not None else Path(where).name
+    return _as_declared(gate, kind, name, found.digest if found is not None else "", external=False)
+
+
+def _as_declared(gate: GateSettings, kind: SuiteKind, name: str, digest: str, *, external: bool = True) -> Declared:
     return Declared(
-        suite=suite.label(found) if found is not None else Path(where).name,
-        digest=found.digest if found is not None else "",
+        suite=name,
+        digest=digest,
         kind=kind,
         margin=getattr(gate.margins, kind.value, None),
         ceiling=getattr(gate.ceilings, kind.value, None),
         repeats=getattr(gate.repeats, kind.value),
+        external=external,
     )
 
 

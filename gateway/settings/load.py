@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from gateway.settings import document
-from gateway.settings.model import BUILTIN, GateSettings, Settings
+from gateway.settings.model import BUILTIN, EXTERNAL, GateSettings, Settings
 from gateway.settings.problems import Problem, SettingsError
 from gateway.settings.shape import Shaper
 
@@ -110,10 +110,10 @@ def _anchored(settings: Settings, path: Path) -> Settings:
 
 
 def _anchored_gate(gate: GateSettings, path: Path) -> GateSettings:
-    """A gate whose suite files lead somewhere; built-in suites keep their names."""
+    """A gate whose suite files lead somewhere; built-in suites and those of other engines keep their names."""
     places = {
         name: str(_beside(path, where))
         for name in ("task", "regression", "safety")
-        if (where := getattr(gate, name)) and not where.startswith(BUILTIN)
+        if (where := getattr(gate, name)) and not where.startswith((BUILTIN, EXTERNAL))
     }
     return msgspec.structs.replace(gate, **places)

@@ -39,6 +39,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 BUILTIN = "builtin/"
 """What the name of a suite begins with that ships with the gateway."""
+EXTERNAL = "external/"
+"""What the name of a suite begins with that another engine runs: its evidence is imported."""
 RIGHTS = ("pass-through", "provider-state", "learn", "pin-release")
 """Rights of a data-port key."""
 SECRET = frozenset({"api_key", "background_api_key", "stamp_keys", "redis", "shadow_redis", "headers", "secret"})
@@ -278,7 +280,7 @@ class RepeatSettings(Model, frozen=True):
 
 class GateSettings(Model, frozen=True):
     """The eval gate of an alias: what must come out well before a candidate is promoted. A suite is a file, relative to the
-    configuration, or `builtin/NAME@VERSION`."""
+    configuration, `builtin/NAME@VERSION`, or `external/NAME@VERSION` for one that another engine runs."""
 
     task: str = ""
     regression: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import msgspec
 import pytest
@@ -9,11 +11,15 @@ import pytest
 from gateway.control.desk import Desk
 from gateway.control.promote import Permission, permitted, promote
 from gateway.control.releases import create
+from gateway.control.standing import Standing
 from gateway.core.contract.alias import Split
+from gateway.core.contract.evidence import Evidence, Origin, evidence_digest
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import Moved, ReleaseAsk
 from gateway.store import aliases, releases
 from tests.control.conftest import Make, Place
+from tests.control.gates import gated, proof
+from tests.core.gate.evidences import flips
 
 pytestmark = pytest.mark.anyio
 
@@ -59,8 +65,83 @@ async def test_i3_high_is_refused_whatever_is_said(desk: Desk, made: Make, place
     await placed("grave", {"*": "A"})
     with pytest.raises(Fault, match="gate_not_green") as caught:
         await promote(desk, "grave", await made("B"), "hurry", override="alice")
-    assert "no gate yet" in caught.value.message
+    assert "Alias grave declares no suites" in caught.value.message
     assert (await desk.alias("grave")).version == 1
+
+
+async def test_i3_a_go_promotes_and_stays_in_the_history(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:
+    """I3: with a fresh GO of its own no override is asked for; the evidence it went on is named in the history."""
+    desk = gated(desk, tmp_path)
+    await placed("usual", {"*": "A"})
+    a, b = await made("A"), await made("B")
+    found = await proof(desk, "usual", b, a)
+    moved = await promote(desk, "usual", b, "proven")
+    assert moved.override == "no shadow; a reason: proven"
+    entry = (await aliases.history(desk.store, "usual"))[0]
+    assert entry.evidence == evidence_digest(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (None, "my-task@1: there is no evidence"),
+        ({"candidate": "rel_0123456789abcdef"}, "another candidate"),
+        ({"incumbent": "rel_0123456789abcdef"}, "another incumbent"),
+        ({"ended_ms": 1_700_000_000_000 - 15 * 86_400_000}, "is 15 days old"),
+        ({"fallbacks": 1}, "another model"),
+        ({"scores": flips(60, 20)}, "NO-GO: drop +33.3 pp"),
+        ({"scores": flips(60, 2, 2)}, "more items would tell"),
+    ],
+)
+async def test_i3_evidence_that_is_none(
+    desk: Desk, made: Make, placed: Place, tmp_path: Path, change: dict[str, object] | None, told: str
+) -> None:
+    """I3: nothing, the eval of another triple, a stale, a red or an open one: 409 `gate_not_green`, which says what is lacking
+    and what would make it green; and an override is recorded."""
+    desk = gated(desk, tmp_path)
+    await placed("usual", {"*": "A"})
+    pair = {"candidate": await made("B"), "incumbent": await made("A")}
+    if change is not None:
+        await proof(desk, "usual", **{**pair, **change})  # type: ignore[arg-type]
+    with pytest.raises(Fault, match="gate_not_green") as caught:
+        await promote(desk, "usual", pair["candidate"], "hurry")
+    assert told in caught.value.message
+    assert f"`trivet gate run usual --release {pair['candidate']}`" in caught.value.message
+    assert (await desk.alias("usual")).version == 1
+    forced = await promote(desk, "usual", pair["candidate"], "hurry", override="alice")
+    assert "no GO; an override with a name and a reason: alice: hurry" in forced.override
+    assert (await aliases.history(desk.store, "usual"))[0].evidence == ""
+
+
+async def test_i3_high_takes_neither_imports_nor_overrides(
+    desk: Desk, made: Make, placed: Place, tmp_path: Path
+) -> None:
+    """I3: at stakes high imported evidence is none; of the gateway's own runs it is, and then the shadow is asked for."""
+    desk = gated(desk, tmp_path, "grave")
+    await placed("grave", {"*": "A"})
+    a, b = await made("A"), await made("B")
+    await proof(desk, "grave", b, a, origin=Origin.IMPORTED)
+    with pytest.raises(Fault, match="gate_not_green") as caught:
+        await promote(desk, "grave", b, "go", override="alice")
+    assert "was imported" in caught.value.message
+    await proof(desk, "grave", b, a)
+    with pytest.raises(Fault, match="no_shadow"):
+        await promote(desk, "grave", b, "go", override="alice")
+
+
+async def test_every_release_that_is_replaced_counts(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:
+    """With two releases stable in different lanes, a GO against one of them is half a GO."""
+    desk = gated(desk, tmp_path)
+    await placed("usual", {"*": "A", "tenant:acme": "C"})
+    a, b, c = await made("A"), await made("B"), await made("C")
+    found: list[Evidence] = [await proof(desk, "usual", b, a)]
+    with pytest.raises(Fault, match="gate_not_green") as caught:
+        await promote(desk, "usual", b, "go")
+    assert f"Against {c}" in caught.value.message
+    found.append(await proof(desk, "usual", b, c))
+    assert (await promote(desk, "usual", b, "go")).changed
+    entry = (await aliases.history(desk.store, "usual"))[0]
+    assert set(entry.evidence.split()) == {evidence_digest(each) for each in found}
 
 
 async def test_blocked_and_unknown_releases(desk: Desk, made: Make, placed: Place) -> None:
@@ -122,4 +203,4 @@ async def test_floating_release_at_each_stakes(desk: Desk, placed: Place) -> Non
     assert (await promote(desk, "agent", floating.id, "try")).changed
     for state in (usual, grave):
         with pytest.raises(Fault, match="unpinned_model"):
-            permitted(desk, state, floating.release, Permission("why", "alice"))
+            permitted(desk, state, floating.release, Permission("why", "alice"), Standing())

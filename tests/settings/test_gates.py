@@ -53,6 +53,8 @@ def test_a_gate_makes_a_policy(tmp_path: Path) -> None:
     [
         ("{task: mine.jsonl}", HEAD + ITEM, []),
         ("{max_age: 1d}", "", ["names no suite"]),
+        ("{safety: external/threats@2}", "", []),
+        ("{safety: external/threats}", "", ["must be written external/NAME@VERSION"]),
         ("{task: gone.jsonl}", "", ["gone.jsonl:0: cannot be read"]),
         ("{safety: mine.jsonl}", HEAD + ITEM, ["of kind task, not safety"]),
         ("{task: mine.jsonl}", HEAD + ITEM + "{}\n", ["mine.jsonl:3: is no item"]),
@@ -89,3 +91,15 @@ def test_built_in_suites_are_whole(name: str) -> None:
     found = gates.read(f"builtin/{name}@{head['version']}", SuiteKind(name))
     assert found.head.suite == f"builtin/{name}"
     assert list(unproven(found)) == []
+
+
+def test_a_suite_of_another_engine(tmp_path: Path) -> None:
+    """Its name and version stand for items that nobody here knows; it cannot be read, and at stakes high it is an error."""
+    made = config(tmp_path, "{safety: external/threats@2, ceilings: {safety: 1pp}}")
+    (declared,) = policy(made).suites
+    assert (declared.suite, declared.digest, declared.external, declared.ceiling) == ("threats@2", "", True, 0.01)
+    with pytest.raises(SuiteError, match="evidence import"):
+        gates.read("external/threats@2")
+    grave = BASE.format(gate="{safety: external/threats@2}") + "    stakes: high\n"
+    told = [message for _, _, message in gates.findings(read(grave.encode(), tmp_path / "gateway.yaml", {}))]
+    assert any("only runs through this gateway" in message for message in told)

@@ -52,6 +52,8 @@ class Declared(msgspec.Struct, frozen=True, omit_defaults=True):
     repeats: int = 0
     """In place of the kind's; evidence with fewer says too little."""
     tier: Tier = Tier.CRITICAL
+    external: bool = False
+    """Run by another engine and imported: its items are not known here, so its name and version stand for them."""
 
     @property
     def tolerated(self) -> float:

@@ -41,7 +41,9 @@ def reasons(
         yield f"is against another incumbent, {evidence.incumbent}"
     if suite.suite != declared.suite:
         yield f"is of {suite.suite}"
-    elif suite.digest != declared.digest:
+    elif not declared.external and not declared.digest:
+        yield "cannot be told to be of the suite declared, which this host cannot read"
+    elif not declared.external and suite.digest != declared.digest:
         yield "is of other items: the suite's digest has changed"
     if suite.kind is not declared.kind:
         yield f"is of a suite of kind {suite.kind.value}, not {declared.kind.value}"

@@ -16,7 +16,7 @@ A floating id cannot be attested: its vendor says that it moves.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -120,7 +120,7 @@ _NOT_KNOWN = (
 )
 _SAY_VENDOR = "If it serves a vendor's own ids, set `vendor` of the provider."
 _RIDES = "The request carries tools and the alias rides a floating model."
-_NO_GATE = "No GO of the alias's declared suites exists for this release: this version of the gateway has no gate yet."
+_NO_GATE = "No GO of the alias's declared suites exists for this release in place of what it would replace."
 
 TABLE: Mapping[Matter, Mapping[Stakes, Cell]] = MappingProxyType(
     {
@@ -229,7 +229,7 @@ TABLE: Mapping[Matter, Mapping[Stakes, Cell]] = MappingProxyType(
             Stakes.HIGH: Cell(
                 Refused(
                     "gate_not_green",
-                    f"{_NO_GATE} An alias with stakes `high` is promoted by gate and canary only, and no override replaces them. "
+                    f"{_NO_GATE} An alias with stakes `high` needs one of runs through this gateway, and no override replaces it. "
                     "Rollback works; to promote now, lower the stakes of the alias deliberately.",
                 )
             ),
@@ -276,9 +276,10 @@ def may_release(stakes: Stakes, pin: PinClass, *, allow_floating: str = "", atte
 
 
 def may_promote(
-    stakes: Stakes, *, go: bool = False, shadowed: bool = False, reason: str = "", override: str = ""
+    stakes: Stakes, *, go: bool = False, shadowed: bool = False, reason: str = "", override: str = "", lacking: str = ""
 ) -> Ruling:
     """Whether a release may become stable. `go`: its gate is green, fresh and its own; `override`: who answers for having none.
+    `lacking`: sentences on what keeps it from a GO, added to a refusal and to a warning for want of one.
 
     A refusal wins over warnings, and the missing GO is named before the missing shadow; warnings are joined with their records.
     An override without a reason is none.
@@ -289,6 +290,8 @@ def may_promote(
     warnings: list[Warned] = []
     for matter in open_matters:
         ruling = TABLE[matter][stakes].rule(said)
+        if matter is Matter.NO_GO and lacking and not isinstance(ruling, Allowed):
+            ruling = replace(ruling, message=f"{ruling.message} {lacking}")
         if isinstance(ruling, Refused):
             return ruling
         if isinstance(ruling, Warned):

@@ -181,10 +181,10 @@ def test_may_promote(
 
 
 def test_high_says_why_it_cannot_be_promoted_yet() -> None:
-    """At high, promotion without a gate is refused with that very reason and with what works instead."""
-    ruling = may_promote(HIGH, reason="urgent", override="alice")
+    """At high, promotion without a GO is refused with what is lacking and with what works instead."""
+    ruling = may_promote(HIGH, reason="urgent", override="alice", lacking="task@1 is red.")
     assert isinstance(ruling, Refused)
-    assert "no gate yet" in ruling.message
+    assert ruling.message.endswith("task@1 is red.")
     assert "Rollback works" in ruling.message
 
 
