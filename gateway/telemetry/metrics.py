@@ -120,6 +120,7 @@ _RUNS = (
     _counter("trivet_floating_requests_total", "Requests served by a floating model.", "alias"),
     _counter("trivet_unmanaged_total", "Requests for a model name that is no alias, by what became of them.", "result"),
     _counter("trivet_learned_total", "Attempts to learn a pin for a floating name.", "result"),
+    _counter("trivet_unchecked_total", "Answers of runs in a rollout that were not read once more.", "alias", "reason"),
     _counter("trivet_ineligible_total", "New runs that a rollout's candidate could not take.", "alias", "reason"),
     _counter("trivet_undeclared_total", "Requests whose prompt or tools the release does not declare.", "alias", "leg"),
     _gauge(
@@ -206,5 +207,18 @@ _HOUSE = (
     _counter("trivet_labels_folded_total", "Label values folded into `other`, counted where they were looked up."),
 )
 
-METRICS: dict[str, Metric] = {row.name: row for row in (*_REQUESTS, *_RUNS, *_PROVIDERS, *_STORE, *_HOUSE)}
+_ROLLOUTS = (
+    _gauge("trivet_control_leader", "1 in the process that drives rollouts.", across=Across.MAX),
+    _gauge("trivet_rollout_state", "1 for the phase a rollout is in.", "alias", "state", across=Across.MAX),
+    _gauge("trivet_rollout_weight", "Largest share of new runs on the candidate, 0 to 1.", "alias", across=Across.MAX),
+    _gauge("trivet_rollout_stage_seconds", "How long a rollout's stage has lasted.", "alias", across=Across.MAX),
+    _gauge("trivet_guardrail_e_value", "Evidence that the candidate is worse.", "alias", "metric", across=Across.MAX),
+    _counter("trivet_rollout_transitions_total", "Steps made by the loop.", "alias", "word", "cause"),
+    _counter("trivet_rollout_rollbacks_total", "Rollbacks that the loop made by itself, by cause.", "cause"),
+    _histogram(
+        "trivet_rollout_revert_seconds", "First bad event of a candidate to the write that took it off.", buckets=_SLOW
+    ),
+)
+
+METRICS: dict[str, Metric] = {row.name: row for row in (*_REQUESTS, *_RUNS, *_PROVIDERS, *_STORE, *_ROLLOUTS, *_HOUSE)}
 """Name without prefix to its row."""

@@ -1,4 +1,5 @@
-"""The background process: the admin port, first releases, overrides brought back into the store, and what a scrape wants to know.
+"""The background process: the admin port, the loop that drives rollouts, first releases, overrides brought back into the store, and
+what a scrape wants to know.
 
 Rule of the file: nothing here is on the way of a request. While this process is dead, live workers serve on, and the
 command line works on the store directly.
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -25,6 +27,7 @@ from gateway.control import first, local
 from gateway.control.desk import Desk
 from gateway.control.prompts import Learner
 from gateway.control.shadow_store import results
+from gateway.control.turned import AUTHOR as CONDUCTOR
 from gateway.core.contract.fault import Fault
 from gateway.settings import secrecy, tables
 from gateway.settings.model import AdminSettings
@@ -36,7 +39,9 @@ from gateway.telemetry import log as logs
 from gateway.telemetry.counters import Registry
 from gateway.telemetry.spool import Reader, Writer
 from gateway.wiring import configured, readings
+from gateway.wiring.conducting import conducting, conductor
 from gateway.wiring.configured import Loaded
+from gateway.wiring.dataport import data_port
 from gateway.wiring.messages import telling
 from gateway.wiring.process import Assignment, Line, Orders, complain, path_or_none, split_address
 from gateway.wiring.reload import Follower
@@ -96,7 +101,8 @@ class Office:
     async def desk(self, actor: str) -> Desk:
         """A desk for one operation. Raises Fault."""
         store = await self.store()
-        return Desk(store, self.loaded.config.settings, self.pins, actor, time.time_ns() // 1_000_000)
+        settings = self.loaded.config.settings
+        return Desk(store, settings, self.pins, actor, time.time_ns() // 1_000_000, partial(data_port, settings))
 
     async def visit(self, actor: Actor) -> Visit:
         """A visit for one operation of the admin port. Raises Fault."""
@@ -272,12 +278,14 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
         return complain(line, f"admin.listen: cannot listen on {host}:{port} ({error.strerror})")
     await _first_round(office)
     follower = Follower(loaded, office.adopt, office.registry)
+    loop = conductor(lambda: office.desk(CONDUCTOR))
     async with asyncio.TaskGroup() as group:
         running = [
             group.create_task(follower.follow(orders, line)),
             group.create_task(office.housekeeping()),
             group.create_task(office.learning()),
-            group.create_task(telling(lambda: office.desk(AUTHOR), office.registry)),
+            group.create_task(conducting(loop, office.registry)),
+            group.create_task(telling(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
         ]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)
         line.tell("ready", port=port, message=office.problem)
