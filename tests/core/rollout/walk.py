@@ -87,7 +87,7 @@ def ready(rollout: Rollout, **members: Any) -> Facts:
     plan = rollout.plan
     units = {f"{s.lane} canary {s.weight}": s.runs for s in plan.stages}
     units |= {f"{lane} canary {plan.promoting.weight}": plan.promoting.runs for lane in rollout.lanes}
-    now = rollout.since_ms + 3 * HOUR
+    now = members.get("now_ms", rollout.since_ms + 3 * HOUR)
     facts = Facts(
         now,
         tally=Tally(units=units, newest_ms=now),
