@@ -41,6 +41,8 @@ class Operation:
     """Type of the record it answers with."""
     run: Callable[[Visit, Any], Awaitable[Any]]
     summary: str
+    seconds: float = 0.0
+    """How long it may take; 0 is as long as any."""
 
     @property
     def changes(self) -> bool:

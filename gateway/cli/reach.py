@@ -143,7 +143,7 @@ def ask_port(address: str, operation: Operation, ask: msgspec.Struct) -> Any:
     token = os.environ.get("TRIVET_ADMIN_TOKEN", "")
     if token:
         headers["authorization"] = f"Bearer {token}"
-    status, answer = _exchange(address, operation.method, target, body, headers)
+    status, answer = _exchange(address, operation.method, target, body, headers, operation.seconds)
     if status == 200:
         try:
             return msgspec.json.decode(answer, type=operation.answer)
@@ -154,7 +154,9 @@ def ask_port(address: str, operation: Operation, ask: msgspec.Struct) -> Any:
     raise Failed(exit_of(status), _told(status, answer))
 
 
-def _exchange(address: str, method: str, target: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+def _exchange(
+    address: str, method: str, target: str, body: bytes, headers: dict[str, str], seconds: float = 0.0
+) -> tuple[int, bytes]:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Failed(Exit.USAGE, "the admin address must look like http://127.0.0.1:8081")
@@ -167,7 +169,7 @@ def _exchange(address: str, method: str, target: str, body: bytes, headers: dict
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=CONNECT_SECONDS)
     try:
         connection.connect()
-        connection.sock.settimeout(ANSWER_SECONDS)
+        connection.sock.settimeout(seconds or ANSWER_SECONDS)
         connection.request(method, parts.path.rstrip("/") + target, body or None, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()

@@ -7,7 +7,8 @@ never waits without a bound, and writes who, why, before and after into the hist
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gateway.core.contract.alias import AliasState, SideEffects, Stakes
 from gateway.core.contract.fault import Fault, Kind
@@ -30,6 +31,22 @@ FOLLOW_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class DataPort:
+    """Where this gateway's own data port is, and the key that signs credentials for calls of its own."""
+
+    url: str
+    """Without a path."""
+    key: bytes = field(repr=False)
+    certificate: str = ""
+    """PEM file of the port's own certificate; empty for one that the system trusts, and for plain HTTP."""
+
+
+def nowhere() -> DataPort:
+    """For a desk that calls nobody. Raises Fault 409 `no_data_port`."""
+    raise Fault(Kind.CONFLICT, "no_data_port", "this process does not know a data port of its own to call")
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """One operation's surroundings. `now_ms` is the wall clock when it was asked for, `actor` who asked."""
 
@@ -38,6 +55,8 @@ class Desk:
     pins: PinTable
     actor: str
     now_ms: int
+    data_port: Callable[[], DataPort] = nowhere
+    """Looked up when something is called. Raises Fault 409 `no_data_port`."""
 
     def entry(self, action: str, reason: str, *, override: str = "", note: str = "") -> HistoryEntry:
         """A history entry of this operation, with an id of its own; versions and states are set when it is written."""

@@ -9,6 +9,7 @@ import getpass
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from gateway.settings.model import ADMIN_RIGHTS
 from gateway.store import safety
 from gateway.store.client import Store
 from gateway.wiring import configured, processes
+from gateway.wiring.dataport import data_port
 from gateway.wiring.process import join_address, split_address
 
 
@@ -110,6 +112,7 @@ async def _with_desk(config: Config, work: Callable[[Desk], Awaitable[Any]]) -> 
     store = Store(config.settings.store)
     try:
         now_ms = time.time_ns() // 1_000_000
-        return await work(Desk(store, config.settings, tables.pinning(), _actor().name, now_ms))
+        port = partial(data_port, config.settings)
+        return await work(Desk(store, config.settings, tables.pinning(), _actor().name, now_ms, port))
     finally:
         await store.close()
