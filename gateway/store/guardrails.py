@@ -48,15 +48,13 @@ redis.call('UNLINK', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'v', ARGV[6], 'rollout', ARGV[1], 'version', ARGV[2])
 for place, name in ipairs({'exposures', 'events'}) do
   local key, from = KEYS[2 + place], '0-0'
-  local before = redis.call('XREVRANGE', key, ARGV[4], '-', 'COUNT', 1)
-  if before[1] then
-    from = before[1][1]
-  elseif redis.call('XLEN', key) >= tonumber(ARGV[5]) then
-    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)
-    if tonumber(string.match(first[1][1], '^%d+')) > tonumber(ARGV[3]) then
-      local now = redis.call('TIME')
-      redis.call('HSET', KEYS[1], 'lost_ms', string.format('%d', now[1] * 1000 + math.floor(now[2] / 1000)))
-    end
+  local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)
+  local oldest = first[1] and tonumber(string.match(first[1][1], '^%d+')) or 0
+  if first[1] and oldest < tonumber(ARGV[4]) then
+    from = redis.call('XREVRANGE', key, ARGV[4], '-', 'COUNT', 1)[1][1]
+  elseif oldest > tonumber(ARGV[3]) and redis.call('XLEN', key) >= tonumber(ARGV[5]) then
+    local now = redis.call('TIME')
+    redis.call('HSET', KEYS[1], 'lost_ms', string.format('%d', now[1] * 1000 + math.floor(now[2] / 1000)))
   end
   redis.call('HSET', KEYS[1], name, from)
 end
@@ -64,7 +62,7 @@ return {'ok'}
 """
 """Fresh counts for another rollout, with the streams read up to when it began; nothing when they are its own already.
 
-KEYS: counts, units, exposures, events. ARGV: rollout id, its alias version, when it began (ms), stream id before that, entries
+KEYS: counts, units, exposures, events. ARGV: rollout id, its alias version, when it began (ms), from when on (ms) it is read, entries
 kept, schema. Reply: `ok`, or `newer` and the version of a later rollout, and then nothing was changed.
 """
 
@@ -167,9 +165,9 @@ async def _begin(store: Store, alias: str, rollout: Rollout, kept: int) -> None:
     keys = store.keys
     names = [keys.rollout_counts(alias), keys.rollout_units(alias), keys.exposures(alias), keys.events(alias)]
     began = max(rollout.started_ms, rollout.since_ms) if rollout.at <= 0 else rollout.started_ms
-    before = f"{max(began - EARLY_MS, 0)}-0"
+    early = max(began - EARLY_MS, 0)
     word, *version = await store.script(
-        BEGIN, sha(BEGIN), names, [rollout.id, rollout.version, began, before, kept, SCHEMA]
+        BEGIN, sha(BEGIN), names, [rollout.id, rollout.version, began, early, kept, SCHEMA]
     )
     if word == b"newer":
         raise Fault(

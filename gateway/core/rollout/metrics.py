@@ -59,7 +59,7 @@ _ROWS = (
     _value("first_byte_ms", "ms", "request to first byte of the answer", Action.OBSERVE),
     _value("input_tokens", "tokens", "everything the model read in a request", Action.OBSERVE, always=False),
     _value("output_tokens", "tokens", "everything the model wrote in a request", Action.OBSERVE, always=False),
-    _value("cost_micro", "millionths of a US dollar", "list price of a request", Action.FREEZE, always=False),
+    _value("cost_micro", "millionths of a US dollar", "list price of a request", Action.OBSERVE, always=False),
     _value("steps", "steps", "requests of a run so far", Action.FREEZE),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.core.contract.rollout import Action, Guardrail
@@ -14,6 +16,7 @@ from gateway.core.rollout.metrics import (
     is_always_seen,
     is_known,
 )
+from tests.house.tree import ROOT
 
 
 def test_every_row_can_be_a_guardrail() -> None:
@@ -39,3 +42,21 @@ def test_what_not_every_unit_shows() -> None:
     """Errors are judged over all units; tokens and cost over those whose provider told them."""
     assert is_always_seen("error") and is_always_seen("latency_ms")
     assert not is_always_seen("cost_micro") and not is_always_seen("output_tokens")
+
+
+def test_the_page_has_the_table() -> None:
+    """docs/guardrails.md has a row for each metric and each tripwire, with what the code says of it, and no other."""
+    page = (ROOT / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    rows = {
+        name: (row.unit or row.kind.value, row.meaning, told(row.default), f"{row.default.ratio:g}")
+        for name, row in METRICS.items()
+    }
+    five = re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", page, re.MULTILINE)
+    assert {name: tuple(rest) for name, *rest in five} == rows
+    tripwires = page.partition("### Tripwires")[2].partition("## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|$", tripwires, re.MULTILINE)) == dict(TRIPWIRES)
+
+
+def told(guardrail: Guardrail) -> str:
+    """A default as the page writes it."""
+    return f"`{guardrail.action.value}`" + (f" above `{guardrail.above}`" if guardrail.above else "")
