@@ -210,3 +210,34 @@ def test_an_equal_candidate_is_shown_to_be_as_good(
         assert call is not None
         needed.append(call[1] / 4)
     assert median(needed) == pytest.approx(units, rel=off)
+
+
+def tenant_events(dice: random.Random, runs: int, *, once: bool) -> Iterator[tuple[int, bool, int]]:
+    """Bad tenants of a harmless ramp in which tenants stick to an arm: some bring most runs, some fail far more often.
+
+    A tenant is in the canary of every stage from the one on whose weight is above its hash.
+    """
+    tenants = [(dice.random(), dice.expovariate(1) ** 2, 0.6 * dice.random() ** 4) for _ in range(150)]
+    counted: set[float] = set()
+    for number, (place, _, rate) in enumerate(
+        dice.choices(tenants, weights=[weight for _, weight, _ in tenants], k=runs)
+    ):
+        allocation = (100, 500, 2500, 5000)[number * 4 // runs]
+        if dice.random() < rate and not (once and place in counted):
+            counted.add(place)
+            yield allocation, place * 10_000 < allocation, number
+
+
+@pytest.mark.parametrize(("rollouts", "runs"), [(40, 2000), pytest.param(1000, 8000, marks=pytest.mark.slow)])
+def test_tenants_that_stick_count_once(rollouts: int, runs: int) -> None:
+    """A tenant's first bad run is a fair bet and its later ones repeat it: counted once per rollout, a harmless one stays."""
+    dice = random.Random("tenants")
+
+    def called(*, once: bool) -> int:
+        return sum(
+            first_call(tenant_events(dice, runs, once=once), log_e_value, rises=True) is not None
+            for _ in range(rollouts)
+        )
+
+    assert called(once=True) <= ALPHA * rollouts
+    assert called(once=False) > 2 * ALPHA * rollouts
