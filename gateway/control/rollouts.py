@@ -10,7 +10,7 @@ import secrets
 
 import msgspec
 
-from gateway.control import shadows
+from gateway.control import plans, shadows
 from gateway.control.baseline import NAMELESS_LIMIT, baseline
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.facts import Watch
@@ -61,7 +61,8 @@ async def start(desk: Desk, order: Order, reason: str, *, timeout: float = FOLLO
     """Begin a rollout and make its first step, in one write.
 
     Raises Fault: 404 for unknown names, 409 `rollout_active`, `candidate_barred`, `candidate_stable`, `lanes_differ`,
-    `release_blocked`, `release_dead`, `acknowledge_needed`, `pointer_moved`, or what makes a shadow of it impossible.
+    `release_blocked`, `release_dead`, `plan_refused`, `acknowledge_needed`, `pointer_moved`, or what makes a shadow of it
+    impossible.
     """
     why = checked_reason(reason)
     state = await desk.alias(order.alias)
@@ -81,6 +82,9 @@ async def start(desk: Desk, order: Order, reason: str, *, timeout: float = FOLLO
         actor=desk.actor,
         reason=why,
     )
+    forecast = await plans.planned(desk, order.alias, order.candidate, order.plan)
+    plans.refuse(forecast)
+    warnings += forecast.warnings
     notes: list[str] = []
     if not order.skip_shadow:
         warnings += await _shadowable(desk, order, notes)

@@ -1,0 +1,69 @@
+"""What a rollout would take."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.control.desk import Desk
+from gateway.control.plans import DAY_MS, HOUR_MS, base_rate, planned, rates, refuse
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.fault import Fault
+from gateway.core.contract.journal import Step
+from gateway.core.contract.run import Source, Stamp
+from gateway.core.rollout.planning import BASE_RATE
+from gateway.store.records import encode_entry
+from tests.control.conftest import Make, Place
+from tests.control.rolling import PLAN
+
+pytestmark = pytest.mark.anyio
+
+NOW = 10 * DAY_MS
+
+
+def stamp(number: int, lane: str = "*", tenant: str = "t", ago_ms: int = 0) -> Stamp:
+    """A run of the last day."""
+    return Stamp(tenant, f"r{number}", "agent", "rel_a", "m", lane, source=Source.HEADER, at_ms=NOW - ago_ms)
+
+
+def step(number: int, outcome: Outcome = Outcome.OK, at_ms: int = NOW) -> Step:
+    """A request without a run."""
+    return Step(f"q{number}", 1, "agent", "rel_a", "agent", "m", "m", outcome, 200, at_ms, 5.0)
+
+
+async def test_units_a_day_by_lane() -> None:
+    """Runs count in their lane, requests without a run in `*`; tenants count once; an hour at least is taken as the time seen."""
+    stamps = [stamp(n, ago_ms=12 * HOUR_MS) for n in range(10)] + [stamp(20, "segment:gold")]
+    found = rates(("*", "segment:gold"), stamps, [step(1), step(2)], "run", NOW)
+    assert found == {"*": 24.0, "segment:gold": 24.0}
+    assert rates(("*",), stamps, [step(1)], "tenant", NOW) == {"*": 2.0}
+    assert rates(("tenant:x",), stamps, [], "run", NOW) == {"tenant:x": 0.0}
+
+
+async def test_base_rate_is_measured_where_enough_is_known() -> None:
+    """With enough requests the share that failed; too few, or no failure, take the customary one; clients that left do not count."""
+    assert base_rate([step(n, Outcome.TIMEOUT if n < 10 else Outcome.OK) for n in range(200)]) == 0.05
+    assert base_rate([step(n, Outcome.TIMEOUT) for n in range(50)]) == BASE_RATE
+    assert base_rate([step(n, Outcome.CLIENT_GONE) for n in range(500)]) == BASE_RATE
+
+
+async def test_a_plan_longer_than_its_deadline_is_refused(desk: Desk, made: Make, placed: Place) -> None:
+    """Where the measured traffic cannot bring the runs of a stage before its deadline it is refused by name; without traffic nothing is
+    refused, and that is said."""
+    await placed("agent", {"*": "A"})
+    b = await made("B")
+    none = await planned(desk, "agent", b, PLAN)
+    assert none.refused == ()
+    assert "no runs in the last day" in none.warnings[-1]
+    for number in range(5):
+        entry = encode_entry(step(number, at_ms=desk.now_ms))
+        await desk.store.do("XADD", desk.store.keys.steps("agent"), f"{desk.now_ms}-{number}", "entry", entry)
+    found = await planned(desk, "agent", b, PLAN)
+    assert found.runs_a_day == {"*": 120.0}
+    assert found.refused == ()
+    tight = msgspec.structs.replace(PLAN, deadline_ms=HOUR_MS)
+    with pytest.raises(Fault, match="plan_refused") as caught:
+        refuse(await planned(desk, "agent", b, tight))
+    assert "5 % of *: needs 1.7 days" in caught.value.message
+    with pytest.raises(Fault, match="release_unknown"):
+        await planned(desk, "agent", "rel_0000000000000000", PLAN)
