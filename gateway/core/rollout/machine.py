@@ -35,12 +35,14 @@ def begin(
     """
     current = state.rollout
     if current is not None and not current.ended:
-        raise _conflict(
+        raise Fault(
+            Kind.CONFLICT,
             "rollout_active",
             f"alias {state.name} has a rollout of {current.candidate} in progress ({where(current)}); end it first",
         )
     if candidate in state.barred:
-        raise _conflict(
+        raise Fault(
+            Kind.CONFLICT,
             "candidate_barred",
             f"release {candidate} is barred: {state.barred[candidate]}. `trivet rollout retry` lifts that, with a reason.",
         )
@@ -70,10 +72,11 @@ def _incumbent(state: AliasState, lanes: Sequence[str], candidate: str) -> str:
         stable[name] = pointer.release
     if candidate in stable.values():
         at = next(name for name, release in stable.items() if release == candidate)
-        raise _conflict("candidate_stable", f"release {candidate} is stable in lane {at} already")
+        raise Fault(Kind.CONFLICT, "candidate_stable", f"release {candidate} is stable in lane {at} already")
     if len(set(stable.values())) != 1:
         told = ", ".join(f"{name} {release}" for name, release in stable.items())
-        raise _conflict(
+        raise Fault(
+            Kind.CONFLICT,
             "lanes_differ",
             f"a rollout compares one candidate with one incumbent, and its lanes serve different releases: {told}. "
             "Roll out to lanes that serve the same one.",
@@ -250,7 +253,11 @@ def _row(rollout: Rollout, word: Word, stakes: Stakes) -> Row:
     if rollout.phase is Phase.FROZEN:
         why += f" (frozen: {'; '.join(sentence(code) for code in rollout.causes)})"
     now = ", ".join(each.value for each in possible(rollout, stakes)) or "nothing; start another"
-    raise _conflict("rollout_state", f"{word.value}: the rollout is {where(rollout)}, and {why}. Possible now: {now}.")
+    raise Fault(
+        Kind.CONFLICT,
+        "rollout_state",
+        f"{word.value}: the rollout is {where(rollout)}, and {why}. Possible now: {now}.",
+    )
 
 
 def _guarded(row: Row, stakes: Stakes, reason: str, name: str) -> None:
@@ -270,10 +277,6 @@ def _phase(rollout: Rollout, row: Row) -> Phase:
     if row.to is Back.CAME_FROM and rollout.frozen_from is not None:
         return rollout.frozen_from
     return rollout.phase
-
-
-def _conflict(code: str, message: str) -> Fault:
-    return Fault(Kind.CONFLICT, code, message, param="alias")
 
 
 def weights(rollout: Rollout) -> dict[str, int]:

@@ -156,14 +156,16 @@ class Cause:
     lifted_by: Word = Word.RESUME
     """The word of a person that goes on in spite of it. `resume` excuses it until the next stage begins."""
     freezes: tuple[Stakes, ...] = tuple(Stakes)
-    """Stakes at which it freezes; at the others it is only counted and listed."""
+    """Stakes at which it freezes; at the others it is only counted and listed. At none: it only ever ends a rollout."""
 
 
 _HIGH = (Stakes.HIGH,)
 CAUSES: Mapping[str, Cause] = MappingProxyType(
     {
-        "guardrail": Cause("a guardrail regressed: the candidate is worse than tolerated"),
-        "tripwires": Cause("tripwires were hit as often as rolls back"),
+        "guardrail": Cause(
+            "a guardrail regressed: the candidate is worse than tolerated", lifted_by=Word.RETRY, freezes=()
+        ),
+        "tripwires": Cause("tripwires were hit as often as rolls back", lifted_by=Word.RETRY, freezes=()),
         "tripwire": Cause("a tripwire was hit"),
         "signal": Cause("a signal regressed: the candidate is worse than tolerated", clears=True),
         "inconclusive": Cause(
@@ -184,9 +186,9 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "gate_missing": Cause(
             "the evidence that the gate said GO on no longer counts", clears=True, lifted_by=Word.OVERRIDE
         ),
-        "shadow_failed": Cause("too many of the candidate's calls failed in shadow"),
-        "deadline": Cause("the stage lasted longer than its deadline"),
-        "approval": Cause("nobody approved in time"),
+        "shadow_failed": Cause("too many of the candidate's calls failed in shadow", lifted_by=Word.RETRY, freezes=()),
+        "deadline": Cause("the stage lasted longer than its deadline", lifted_by=Word.RETRY, freezes=()),
+        "approval": Cause("nobody approved in time", lifted_by=Word.RETRY, freezes=()),
         "operator": Cause("a person said so"),
     }
 )
