@@ -54,7 +54,9 @@ _ROWS = (
     _yes_no("truncation", "an answer ended at its limit of tokens", Action.FREEZE, 1.25),
     _yes_no("invalid_tool_call", "a tool call whose arguments do not fit the release's schema"),
     _yes_no("invalid_json", "an answer that should be JSON, or fit a schema, and does not"),
-    _yes_no("lost_run", "a run broke off: its last answer asked for tools and nothing followed", Action.FREEZE, 1.25),
+    _yes_no(
+        "lost_run", "a run cannot go on: its release is blocked, unreadable or does not fit it, or its model is gone"
+    ),
     _value("latency_ms", "ms", "request to last byte of the answer", Action.FREEZE),
     _value("first_byte_ms", "ms", "request to first byte of the answer", Action.OBSERVE),
     _value("input_tokens", "tokens", "everything the model read in a request", Action.OBSERVE, always=False),
