@@ -146,7 +146,7 @@ class Rollout(msgspec.Struct, frozen=True, omit_defaults=True):
     causes: tuple[str, ...] = ()
     """Why it is frozen or has ended: `CODE` or `CODE:DETAIL`, codes of `core.rollout.table.CAUSES`."""
     waived: tuple[str, ...] = ()
-    """Causes that a person resumed from in this stage: they do not freeze it again before the next."""
+    """Causes that a person resumed from in this stage: they do not freeze it again before the next; events, named by a detail, never."""
     accepted: tuple[int, ...] = ()
     """Stages whose inconclusive result a person accepted."""
     approved: tuple[int, ...] = ()

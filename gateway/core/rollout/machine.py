@@ -114,7 +114,7 @@ def turn(  # noqa: PLR0913 - what a word carries, by keyword, each with its defa
     if limits and rollout.at < 0:
         change["limits"] = dict(limits)
     if Effect.NEXT in row.effects:
-        change |= {"at": rollout.at + 1, "waived": ()}
+        change |= {"at": rollout.at + 1, "waived": tuple(code for code in rollout.waived if _over(code))}
     if Effect.CLOCK in row.effects:
         change["since_ms"] = now_ms
     change |= _said(rollout, word, override or actor, reason)
@@ -171,6 +171,11 @@ def lifts(rollout: Rollout, word: Word) -> tuple[tuple[str, ...], tuple[str, ...
     """The causes of a freeze that a person's word lifts, and those that it leaves."""
     lifted = tuple(code for code in rollout.causes if cause(code).lifted_by is word)
     return lifted, tuple(code for code in rollout.causes if code not in lifted)
+
+
+def _over(code: str) -> bool:
+    """Whether a cause that a person resumed from is an event of its own, which the next stage need not be told of again."""
+    return ":" in code and cause(code).event
 
 
 def needs_approval(rollout: Rollout, at: int, stakes: Stakes) -> bool:

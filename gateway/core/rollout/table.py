@@ -157,6 +157,8 @@ class Cause:
     """The word of a person that goes on in spite of it. `resume` excuses it until the next stage begins."""
     freezes: tuple[Stakes, ...] = tuple(Stakes)
     """Stakes at which it freezes; at the others it is only counted and listed. At none: it only ever ends a rollout."""
+    event: bool = False
+    """It happened, and is over: once resumed, one that says which (`CODE:DETAIL`) is excused for the rest of the rollout."""
 
 
 _HIGH = (Stakes.HIGH,)
@@ -166,7 +168,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             "a guardrail regressed: the candidate is worse than tolerated", lifted_by=Word.RETRY, freezes=()
         ),
         "tripwires": Cause("tripwires were hit as often as rolls back", lifted_by=Word.RETRY, freezes=()),
-        "tripwire": Cause("a tripwire was hit"),
+        "tripwire": Cause("a tripwire was hit", event=True),
         "signal": Cause("a signal regressed: the candidate is worse than tolerated", clears=True),
         "inconclusive": Cause(
             "the stage is over, and the metric neither passes nor fails", clears=True, lifted_by=Word.ACCEPT
@@ -177,10 +179,10 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "sample_ratio": Cause("the share of runs on the candidate is not the weight: the comparison is off"),
         "exposed_twice": Cause("the same units were exposed to both arms: the comparison is off"),
         "missing_outcomes": Cause("outcomes are missing from one arm more than from the other", clears=True),
-        "events_lost": Cause("the stream of events was trimmed before it was counted"),
-        "drift": Cause("the model behind the stable or the candidate release changed"),
-        "model_mismatch": Cause("a provider answered with another model than the pinned one"),
-        "undeclared": Cause("prompts or tools are sent that no release declares", freezes=_HIGH),
+        "events_lost": Cause("the stream of events was trimmed before it was counted", event=True),
+        "drift": Cause("the model behind the stable or the candidate release changed", event=True),
+        "model_mismatch": Cause("a provider answered with another model than the pinned one", event=True),
+        "undeclared": Cause("prompts or tools are sent that no release declares", freezes=_HIGH, event=True),
         "nameless_tools": Cause("too many requests that carry tools name no run", freezes=_HIGH),
         "gate_no_go": Cause("the gate says NO-GO", clears=True, lifted_by=Word.OVERRIDE),
         "gate_missing": Cause(

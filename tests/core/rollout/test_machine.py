@@ -222,6 +222,13 @@ def test_a_freeze_gathers_causes_and_keeps_the_clock() -> None:
     assert say(rollout, Word.FREEZE).causes == ("operator",)
 
 
+def test_an_event_that_was_resumed_is_not_told_again() -> None:
+    """The next stage is frozen again by a signal that still fails, but not by the very trip or template that a person resumed from."""
+    waived = ("signal:refusal", "tripwire:model_gone=1", "undeclared:abc", "drift")
+    after = say(at(Phase.CANARY, waived=waived), Word.ADVANCE)
+    assert after.waived == ("tripwire:model_gone=1", "undeclared:abc")
+
+
 def test_a_word_lifts_only_its_own_causes() -> None:
     """Resume lifts no inconclusive result and no missing GO; what is left keeps it frozen, and the message says what helps."""
     frozen = at(Phase.FROZEN, causes=("drift", "inconclusive:error", "gate_missing"))
