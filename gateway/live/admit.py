@@ -52,13 +52,14 @@ def admit(life: Life) -> None:
         if secret is None:
             continue
         caller = view.callers.get(sha256(secret).digest()) if keyed else None
-        if caller is None and secret.startswith(OWN):
-            caller = _own(life, secret)
         if caller is None:
-            # A key of ours is never a provider's credential, and `x-trivet-key` is never meant for one.
-            if life.credential is None and name != b"x-trivet-key":
-                life.credential = secret
-        elif found is None:
+            if not secret.startswith(OWN):
+                # A key of ours is never a provider's credential, and `x-trivet-key` is never meant for one.
+                if life.credential is None and name != b"x-trivet-key":
+                    life.credential = secret
+                continue
+            caller = _own(life, secret)
+        if found is None:
             found = caller
         elif found.tenant != caller.tenant:
             raise Fault(

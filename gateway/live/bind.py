@@ -116,8 +116,10 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
             at_ms=life.at_ms,
         )
     split = state.split
-    eligible = split is None or split.weight <= 0 or await _eligible(worker, life, state, split)
-    unit = _unit(life) if eligible and split is not None and split.weight > 0 else ""
+    eligible, unit = True, ""
+    if split is not None and split.weight > 0:
+        eligible = await _eligible(worker, life, state, split)
+        unit = _unit(life) if eligible else ""
     choice = choose(state, caller.tenant, caller.segment, unit or life.run, eligible)
     release = await release_of(worker, choice.release)
     return Stamp(

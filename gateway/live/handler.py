@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.routes import Operation, RouteKind
-from gateway.live import capture
+from gateway.live import capture, experiment
 from gateway.live.admit import admit
 from gateway.live.bind import bind
 from gateway.live.forward import forward
@@ -102,8 +102,12 @@ async def serve(worker: Worker, life: Life) -> None:
     name_alias(worker, life)
     await find_run(worker, life)
     await bind(worker, life)
-    if life.state is not None and life.state.shadows:
-        capture.begin(worker, life)
+    state = life.state
+    if state is not None:
+        if state.shadows:
+            capture.begin(worker, life)
+        if state.split is not None:
+            experiment.begin(life, state.split)
     rewrite(worker, life)
     await forward(worker, life, life.body)
     return await relay(worker, life)

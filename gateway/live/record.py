@@ -5,25 +5,21 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gateway.core.contract.exchange import Outcome
-from gateway.core.contract.journal import Event, Exposure, Step
+from gateway.core.contract.journal import Exposure, Step
 from gateway.core.contract.run import Pin, Source
 from gateway.live.capture import RATE_STATUS, give_way, offer
 from gateway.live.costs import cost_of
+from gateway.live.experiment import takes_part, tell
 from gateway.live.limits import leave
 from gateway.live.overhead import millis, overhead
 from gateway.live.view import LIVE
 
 if TYPE_CHECKING:
+    from gateway.core.contract.alias import AliasState
     from gateway.core.contract.run import Stamp
     from gateway.live.life import Life
     from gateway.live.notice import Notices
     from gateway.live.worker import Worker
-
-BAD_OUTCOMES = frozenset(
-    {Outcome.PROVIDER_ERROR, Outcome.CUT, Outcome.INCOMPLETE, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.MAYBE_SENT}
-)
-"""Outcomes that count against a release; a client that left or read slowly does not."""
 
 
 def record(worker: Worker, life: Life) -> None:
@@ -38,12 +34,14 @@ def record(worker: Worker, life: Life) -> None:
     stamp = life.stamp
     if stamp is None or life.bound is None:
         return
-    worker.store.step(stamp, entry(life, stamp, ended, worker.notices))
-    if life.copy is not None:
+    step = entry(life, stamp, ended, worker.notices)
+    worker.store.step(stamp, step)
+    if life.copy is not None and life.copy.shadows:
         offer(worker, life, life.copy, ended)
     if life.status == RATE_STATUS:
         give_way(worker, life)
-    _expose(worker, life, stamp)
+    if life.state is not None:
+        _expose(worker, life, stamp, step, life.state)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)
 
@@ -103,15 +101,12 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
     )
 
 
-def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
-    """Exposure and events, for runs of aliases that have releases. A run of one request counts only while a rollout splits."""
-    state, bound = life.state, life.bound
-    if state is None or bound is None:
-        return
-    split = state.split
-    if split is None and stamp.source is Source.NONE:
-        return
-    if bound.new:
+def _expose(worker: Worker, life: Life, stamp: Stamp, step: Step, state: AliasState) -> None:
+    """Exposure of new runs, and an event for each request of a run in a rollout. A run of one request counts only while a
+    rollout splits."""
+    split, bound = state.split, life.bound
+    assert bound is not None
+    if bound.new and (split is not None or stamp.source is not Source.NONE):
         exposure = Exposure(
             run=stamp.run,
             tenant=stamp.tenant,
@@ -126,20 +121,8 @@ def _expose(worker: Worker, life: Life, stamp: Stamp) -> None:
             version=stamp.version,
         )
         worker.store.exposure(exposure)
-    bad = life.outcome in BAD_OUTCOMES
-    if bad or split is not None:
-        event = Event(
-            run=stamp.run,
-            release=stamp.release,
-            arm=stamp.arm.value,
-            at_ms=life.at_ms,
-            allocation=stamp.allocation,
-            lane=stamp.lane,
-            unit=stamp.unit or stamp.run,
-            version=stamp.version,
-            bad=("error",) if bad else (),
-        )
-        worker.store.event(stamp.alias, event)
+    if split is not None and takes_part(stamp, split):
+        tell(worker, life, stamp, step)
 
 
 def _floating(worker: Worker, life: Life) -> None:

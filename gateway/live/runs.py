@@ -12,6 +12,7 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Event, Report, Step
 from gateway.core.contract.run import Source
 from gateway.live.bind import bind
+from gateway.live.experiment import takes_part
 from gateway.live.life import Life
 from gateway.live.stamps import ticket_of
 
@@ -175,6 +176,9 @@ async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:
         raise _unknown()
     await worker.store.report(life.caller.tenant, run, Report(at_ms=life.at_ms, metrics=metrics))
     for stamp in record.stamps.values():
+        state = worker.store.pointers.alias(stamp.alias)
+        if state is None or state.split is None or not takes_part(stamp, state.split):
+            continue
         # Whether a value is bad is for the guardrail that reads it to say; here it is only carried.
         told = Event(
             run=stamp.run,

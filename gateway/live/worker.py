@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.live.view import View
     from gateway.store.live import LiveStore
     from gateway.upstream.call import Upstreams
+from gateway.live.checks import Checks
 from gateway.wire.deadlines import Sweeper
 
 
@@ -34,6 +35,8 @@ class Worker:
     learner: Learner | None = None
     notices: Notices | None = None
     """Notices which prompts and toolsets are sent."""
+    checks: Checks = field(default_factory=Checks)
+    """Reads answers of runs in a rollout when they have left."""
     draining: bool = False
 
 

@@ -104,6 +104,7 @@ class LiveGateway:
         self.store = LiveStore(
             self.settings.store, self.settings.runs, "test-worker", StoreCounters(), shadow=self.settings.shadow
         )
+        self.store.pointers.lease_seconds = 300.0  # one sign of life of the control process is enough for a test
         await self.store.start()
         self.upstreams = Upstreams(self.settings, self.sweeper, self.registry)
         ids = itertools.count(1)

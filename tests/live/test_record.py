@@ -89,18 +89,19 @@ def test_digests_are_of_the_prompt_and_the_tools_as_sent(gateway: LiveGateway) -
     assert (bare.prompt, bare.tools) == ("", "")
 
 
-def test_a_run_is_exposed_once_and_only_what_went_wrong_is_an_event(
+def test_a_run_is_exposed_once_and_without_a_rollout_nothing_is_an_event(
     gateway: LiveGateway, provider: Provider, redis_server
 ) -> None:
-    """Without a rollout: one exposure per named run, none for runs of one request, and events for errors alone."""
+    """Without a rollout: one exposure per named run, none for runs of one request, and no events, for nobody reads them."""
     keys = gateway.store.keys
     for headers in ({"x-trivet-run": "r1"}, {"x-trivet-run": "r1"}, {}):
         assert gateway.chat("gpt-4o", headers).status == 200
     provider.then(drop)
     gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
-    gateway.wait(lambda: redis_server.ask(f"XLEN {keys.events('gpt-4o')}") == b":1\r\n")
+    steps(gateway, "r1", 3)
     assert redis_server.ask(f"XLEN {keys.exposures('gpt-4o')}") == b":1\r\n"
     assert b"r1" in redis_server.ask(f"XRANGE {keys.exposures('gpt-4o')} - +")
+    assert redis_server.ask(f"EXISTS {keys.events('gpt-4o')}") == b":0\r\n"
 
 
 def test_while_a_rollout_splits_every_run_is_exposed_with_its_arm_and_salt(gateway: LiveGateway, redis_server) -> None:

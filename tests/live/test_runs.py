@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.contract.alias import Lane
+from gateway.core.contract.alias import Lane, Split
 from gateway.core.contract.journal import Report, Step
 from gateway.live.runs import ALIASES_PER_RUN, METRICS_PER_REPORT
 from tests.live.gateway import Got, LiveGateway, release
@@ -62,18 +62,27 @@ def test_a_run_is_shown_with_its_steps_counted(gateway: LiveGateway) -> None:
     assert (shown["run"], shown["aliases"]["support"]["release"]) == ("r1", OLD.id)
 
 
-def test_an_outcome_is_in_the_journal_and_among_the_aliases_events(gateway: LiveGateway, redis_server) -> None:
-    """Numbers and yes or no, by metric, for every alias of the run."""
-    gateway.alias("support", OLD)
+def test_an_outcome_is_in_the_journal_and_within_a_rollout_among_the_aliases_events(
+    gateway: LiveGateway, redis_server
+) -> None:
+    """Numbers and yes or no, by metric, for every alias of the run; of a run from before the rollout no guardrail hears."""
+    state = gateway.alias("support", OLD)
+    gateway.chat("support", {"x-trivet-run": "r0"})
+    split = Split(candidate=NEW.id, salt="s", weights={"*": 10_000}, since=2)
+    gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
     gateway.chat("support", {"x-trivet-run": "r1"})
-    got = post(gateway, "/r1/outcome", {"solved": True, "stars": 4.5})
-    assert (got.status, got.json) == (200, {"run": "r1", "recorded": True})
-    entries = gateway.flow(gateway.store.run_record("default", "r1")).entries
-    (report,) = [entry for entry in entries if isinstance(entry, Report)]
-    assert report.metrics == {"solved": True, "stars": 4.5}
+    for run in ("r0", "r1"):
+        got = post(gateway, f"/{run}/outcome", {"solved": True, "stars": 4.5})
+        assert (got.status, got.json) == (200, {"run": run, "recorded": True})
+        entries = gateway.flow(gateway.store.run_record("default", run)).entries
+        (report,) = [entry for entry in entries if isinstance(entry, Report)]
+        assert report.metrics == {"solved": True, "stars": 4.5}
     key = gateway.store.keys.events("support")
     gateway.wait(lambda: b"outcome.stars" in redis_server.ask(f"XRANGE {key} - +"))
-    assert b"outcome.solved" in redis_server.ask(f"XRANGE {key} - +")
+    told = redis_server.ask(f"XRANGE {key} - +")
+    assert b"outcome.solved" in told
+    assert b'"r1"' in told
+    assert b'"r0"' not in told
 
 
 def test_a_restart_is_a_new_run_on_the_current_release(gateway: LiveGateway) -> None:

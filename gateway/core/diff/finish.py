@@ -30,6 +30,7 @@ ENDINGS: Mapping[str, Ending] = MappingProxyType(
         "length": Ending.TRUNCATED,
         "max_tokens": Ending.TRUNCATED,
         "max_output_tokens": Ending.TRUNCATED,
+        "incomplete": Ending.TRUNCATED,
         "model_context_window_exceeded": Ending.TRUNCATED,
         "refusal": Ending.REFUSAL,
         "content_filter": Ending.FILTERED,

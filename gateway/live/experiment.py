@@ -1,0 +1,189 @@
+"""What a request of a run in a rollout says to the guardrails: one event, once its answer has left.
+
+Rule of the file: a run that has no part in a rollout costs one comparison. What is said here is what the gateway saw; whether it
+is too much is for the guardrail that reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.journal import Event
+from gateway.core.contract.release import Mode
+from gateway.core.dialect import output
+from gateway.core.diff.finish import Ending, ending
+from gateway.live.answers import coded
+from gateway.live.capture import Copy
+from gateway.live.checks import ANSWER_BYTES
+
+if TYPE_CHECKING:
+    from gateway.core.contract.alias import Split
+    from gateway.core.contract.journal import Step
+    from gateway.core.contract.run import Stamp
+    from gateway.live.life import Life
+    from gateway.live.worker import Worker
+
+BAD_OUTCOMES = frozenset(
+    {Outcome.PROVIDER_ERROR, Outcome.CUT, Outcome.INCOMPLETE, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.MAYBE_SENT}
+)
+"""Outcomes that count against a release; a client that left or read slowly does not."""
+LOST = frozenset(
+    {
+        "release_blocked",
+        "release_unreadable",
+        "artifact_unreadable",
+        "leg_unserved",
+        "missing_variable",
+        "prompt_mismatch",
+        "tools_mismatch",
+        "tools_not_listed",
+    }
+)
+"""Codes with which a bound run is refused for what its release is: it cannot go on, whoever asks again."""
+GONE = "release_unavailable"
+"""Flag of a request whose provider no longer has the model."""
+TRIPS: Mapping[str, str] = MappingProxyType({GONE: "model_gone", "model_mismatch": "model_mismatch"})
+"""Flags that are tripwires."""
+BAD_ENDINGS: Mapping[Ending, str] = MappingProxyType(
+    {Ending.TRUNCATED: "truncation", Ending.REFUSAL: "refusal", Ending.FILTERED: "refusal"}
+)
+SUPPLIED = (b'"computerUse"', b'"computer_use"')
+"""Tools of Gemini's that bring functions whose names the request does not hold."""
+MALFORMED, UNEXPECTED = "malformed_function_call", "unexpected_tool_call"
+"""Gemini's own words for an answer that it withholds: its call is no call, or of a tool that was not given."""
+
+
+def takes_part(stamp: Stamp, split: Split) -> bool:
+    """Whether a run is observed for the rollout: it was drawn for an arm, and since the rollout began."""
+    return stamp.allocation > 0 and stamp.version >= split.since
+
+
+def begin(life: Life, split: Split) -> None:
+    """Have a copy of the answer taken where there will be something to read in it."""
+    stamp, route, envelope = life.stamp, life.route, life.envelope
+    if stamp is None or route is None or envelope is None or not route.generates or not takes_part(stamp, split):
+        return
+    params = life.release.triple.params.set if life.release is not None else {}
+    life.form = output.asked(route.dialect, envelope.members, params)
+    if life.copy is None and (life.form or envelope.has_tools or (life.legs is not None and life.legs.tools)):
+        life.copy = Copy((), "", ANSWER_BYTES)
+
+
+def tell(worker: Worker, life: Life, stamp: Stamp, step: Step) -> None:
+    """Say what a request showed; where its answer has calls or JSON in it, once those were read."""
+    bad, trips = _bad(life, step), _trips(worker, life)
+    observed, copy, checks = life.observed, life.copy, worker.checks
+    dialect, route = life.dialect, life.route
+    if (
+        copy is None
+        or observed is None
+        or dialect is None
+        or route is None
+        or route.operation is None
+        or life.outcome is not Outcome.OK
+        or bad
+        or not (observed.tool_names or life.form)
+    ):
+        worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
+        return
+    size = sum(map(len, copy.pieces))
+    why = "too_large" if copy.room < 0 or size > ANSWER_BYTES else ""
+    if not why and life.answer is not None and coded(life.answer.out):
+        why = "coded"
+    why = why or checks.refusal(worker.clock())
+    if why:
+        worker.meters.add("unchecked_total", stamp.alias, why)
+        worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
+        return
+    operation, pieces = route.operation, copy.pieces
+
+    def read() -> None:
+        faults: tuple[str, ...] = ()
+        try:
+            answer = (b"".join(pieces), life.events)
+            faults = checks.faults(dialect, operation, answer, (_toolset(worker, life), life.form))
+        except Exception as error:  # noqa: BLE001 - it runs alone in a turn of the loop: counted, and the event is told
+            worker.meters.failed(life.id, error)
+        worker.store.event(stamp.alias, _event(life, stamp, step, [*bad, *faults], trips))
+
+    checks.later(read)
+
+
+def _bad(life: Life, step: Step) -> list[str]:
+    """The metrics of yes and no that are bad by what is at hand."""
+    bad = ["error"] if life.outcome in BAD_OUTCOMES else []
+    word = BAD_ENDINGS.get(ending(step.finish or step.code))
+    if life.observed is not None and life.observed.refused:
+        word = "refusal"
+    if word is not None:
+        bad.append(word)
+    if step.finish.lower() == MALFORMED:
+        bad.append("invalid_tool_call")
+    if life.code in LOST or GONE in life.flags:
+        bad.append("lost_run")
+    return bad
+
+
+def _trips(worker: Worker, life: Life) -> tuple[str, ...]:
+    """The tripwires that were hit."""
+    trips = [TRIPS[flag] for flag in life.flags if flag in TRIPS]
+    observed = life.observed
+    if observed is not None and (
+        observed.finish.lower() == UNEXPECTED
+        or (observed.tool_names and _undeclared(worker, life, observed.tool_names))
+    ):
+        trips.append("undeclared_tool")
+    return tuple(trips)
+
+
+def _undeclared(worker: Worker, life: Life, names: list[str]) -> bool:
+    """Whether a tool was called that neither the release nor, with tools as sent, the request has. Tools that the provider
+    keeps, with a cache or a stored prompt, nobody here can know."""
+    envelope = life.envelope
+    if envelope is None or envelope.held or envelope.stored_prompt:
+        return False
+    raw = _toolset(worker, life)
+    return not all(_holds(raw, name) for name in names) and not any(tool in raw for tool in SUPPLIED)
+
+
+def _toolset(worker: Worker, life: Life) -> bytes:
+    """The tools that the model was given, as the release or the request has them."""
+    legs, envelope = life.legs, life.envelope
+    if legs is not None and legs.tools_leg.mode is Mode.SERVE:
+        return worker.store.pointers.artifact(legs.tools_leg.digest) or b""
+    return envelope.toolset() if envelope is not None else b""
+
+
+def _holds(raw: bytes, name: str) -> bool:
+    """Whether a name stands in a toolset as a JSON string, in either way to write letters that are not ASCII."""
+    if b'"%b"' % name.encode("utf-8", "replace") in raw:
+        return True
+    return not name.isascii() and name.encode("ascii", "backslashreplace").lower() in raw.lower()
+
+
+def _event(life: Life, stamp: Stamp, step: Step, bad: list[str], trips: tuple[str, ...]) -> Event:
+    values: dict[str, float] = {"steps": step.step}
+    if life.forwarded:
+        values["latency_ms"] = step.total_ms
+    if step.first_byte_ms:
+        values["first_byte_ms"] = step.first_byte_ms
+    if step.usage is not None:
+        values["input_tokens"], values["output_tokens"] = step.usage.input, step.usage.output
+    if step.cost_micro is not None:
+        values["cost_micro"] = step.cost_micro
+    return Event(
+        run=stamp.run,
+        release=stamp.release,
+        arm=stamp.arm.value,
+        at_ms=life.at_ms,
+        allocation=stamp.allocation,
+        lane=stamp.lane,
+        unit=stamp.unit or stamp.run,
+        version=stamp.version,
+        bad=tuple(bad),
+        values=values,
+        trips=trips,
+    )
