@@ -71,7 +71,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
     try:
         found = _worked(reach, found, _micro(budget))
     except (KeyboardInterrupt, Failed):
-        show.note(f"What was answered is kept for a day: trivet gate run {alias} --resume {found.id}")
+        show.note("What was answered is kept for a day.")
         raise
     if found.done < found.calls:
         return _broken_off(reach, found)
@@ -114,6 +114,7 @@ def _begun(reach: Reach, planned: GatePlan, suite: str, budget: float | None, *,
     kind = SuiteKind(suite) if suite else None
     ask = GateBegin(planned.alias, planned.candidate, planned.incumbent, kind, _micro(budget))
     found: GateProgress = reach.call("gate.begin", ask)
+    show.note(f"run {found.id}; should it break off: trivet gate run {found.alias} --resume {found.id}")
     return found
 
 

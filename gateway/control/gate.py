@@ -38,7 +38,7 @@ __all__ = ["Order", "begin", "finish", "plan", "progress", "work"]
 
 WORK_SECONDS = 5.0
 """No question is begun after so much of one piece of work; those begun are waited for."""
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.5
 WINDOW = 16
 """Questions that are looked at for one that nobody asks."""
 FAILING = 20
@@ -179,7 +179,7 @@ def told(stored: Stored) -> GateProgress:
     if done < calls:
         if run.budget_micro and stored.cost.micro >= run.budget_micro:
             stopped = "budget"
-        elif done >= FAILING and unscored.total() > done / 2:
+        elif failing(done, unscored.total()):
             stopped = "failing"
     return GateProgress(
         id=run.id,
@@ -202,6 +202,11 @@ def told(stored: Stored) -> GateProgress:
     )
 
 
+def failing(done: int, unscored: int) -> bool:
+    """Whether so many answers have no score that asking on is a waste."""
+    return done >= FAILING and unscored > done / 2
+
+
 @dataclass(slots=True)
 class _Work:
     """One piece of work: a few slots that ask, and a sign of life beside them."""
@@ -214,6 +219,8 @@ class _Work:
     worker: str = field(default_factory=lambda: secrets.token_hex(6))
     open: deque[Question] = field(default_factory=deque)
     spent: int = 0
+    answered: int = 0
+    unscored: int = 0
     trouble: Fault | None = None
 
     async def done(self) -> None:
@@ -221,6 +228,8 @@ class _Work:
         order = questions(self.stored.run, self.made.suites)
         self.open.extend(each for each in order if each.name not in self.stored.outcomes)
         self.spent = self.stored.cost.micro
+        self.answered = len(self.stored.outcomes)
+        self.unscored = sum(outcome.score is None for outcome in self.stored.outcomes.values())
         async with asyncio.TaskGroup() as group:
             alive = group.create_task(self._alive())
             async with asyncio.TaskGroup() as slots:
@@ -243,7 +252,7 @@ class _Work:
         run = self.stored.run
         try:
             while self.trouble is None and anyio.current_time() < self.until:
-                if run.budget_micro and self.spent >= run.budget_micro:
+                if (run.budget_micro and self.spent >= run.budget_micro) or failing(self.answered, self.unscored):
                     return
                 question = await self._next()
                 if question is None:
@@ -267,13 +276,13 @@ class _Work:
     async def _asked(self, question: Question) -> None:
         candidate, incumbent = self.made.parties
         asked: Party = candidate if question.side is Side.CANDIDATE else incumbent
-        unit = hashlib.sha256(question.name.encode()).hexdigest()[:16]
-        run = f"{self.stored.run.id}-{unit}"
         try:
-            found = await self.caller.ask(question.item, asked, run, self.made.judge)
+            found = await self.caller.ask(question.item, asked, self.made.judge)
         except NotAsked as error:
             raise Fault(Kind.OVERLOADED, "data_port_down", str(error), retry=True) from error
         self.spent += found.cost.micro
+        self.answered += 1
+        self.unscored += found.outcome.score is None
         await runs.put(self.desk.store, self.stored.run.id, question.name, found.outcome, found.cost)
 
 

@@ -101,9 +101,9 @@ class Caller:
         assert self._session is not None
         await self._session.close()
 
-    async def ask(self, item: Item, party: Party, run: str, judge: Party | None) -> Answered:
+    async def ask(self, item: Item, party: Party, judge: Party | None) -> Answered:
         """Ask an item of a release and score the answer. Raises NotAsked and nothing else."""
-        reply, cost = await self._reply(item, party, run)
+        reply, cost = await self._reply(item, party)
         if isinstance(reply, str):
             return Answered(Outcome(None, reply), cost)
         said, model = reply.messages[0] if reply.messages else Message(), reply.observed.model
@@ -113,13 +113,13 @@ class Caller:
             found = score(item, reply)
             why = "" if found is not None else ("judge missing" if waits(item, reply) else "no answer")
             return Answered(Outcome(found, why, model), cost)
-        word, more = await self._judged(item, said, judge, run + "-judge")
+        word, more = await self._judged(item, said, judge)
         found = score(item, reply, judged=word) if isinstance(word, bool) else None
         return Answered(Outcome(found, word if isinstance(word, str) else "", model), cost.plus(more))
 
-    async def _judged(self, item: Item, said: Message, judge: Party, run: str) -> tuple[bool | str, Cost]:
+    async def _judged(self, item: Item, said: Message, judge: Party) -> tuple[bool | str, Cost]:
         """The judge's yes or no, or why there is none. It is not told whose answer it reads."""
-        reply, cost = await self._reply(rubric(item, said), judge, run)
+        reply, cost = await self._reply(rubric(item, said), judge)
         if isinstance(reply, str):
             return f"judge: {reply}", cost
         words = _verdict(reply.messages[0].text) if reply.messages else []
@@ -127,14 +127,14 @@ class Caller:
             return "judge: neither yes nor no", cost
         return words[-1].lower() == "yes", cost
 
-    async def _reply(self, item: Item, party: Party, run: str) -> tuple[Reply | str, Cost]:
+    async def _reply(self, item: Item, party: Party) -> tuple[Reply | str, Cost]:
         """A release's answer, or why there is none, and what it took."""
         asking = party.asking(item)
         cost = Cost()
         why = ""
         for attempt in range(ATTEMPTS):
             try:
-                status, wait, body = await self._call(asking, run)
+                status, wait, body = await self._call(asking)
             except aiohttp.ClientConnectorError as error:
                 message = f"the data port {self._port.url} cannot be reached; the run goes on when the gateway is up"
                 raise NotAsked(message) from error
@@ -155,10 +155,10 @@ class Caller:
             await asyncio.sleep(min(wait, WAIT_SECONDS))
         return why, cost
 
-    async def _call(self, asking: Asking, run: str) -> tuple[int, float, bytes]:
+    async def _call(self, asking: Asking) -> tuple[int, float, bytes]:
         """Status, seconds to wait before another attempt, and body. Raises what aiohttp does."""
         assert self._session is not None
-        headers = {**self._headers, **asking.headers, "x-trivet-run": run}
+        headers = {**self._headers, **asking.headers}
         url = self._port.url + asking.path
         async with self._session.post(url, data=asking.body, headers=headers, allow_redirects=False) as answer:
             body = await answer.content.read(ANSWER_BYTES + 1)

@@ -35,6 +35,8 @@ from gateway.store import releases
 from gateway.store.artifacts import named
 
 BYTES_PER_TOKEN = 4
+WORDS = 25
+"""Tokens that even a short answer comes with."""
 NEWER = ("openai", "azure")
 """Vendors whose newer models take `max_completion_tokens` only."""
 
@@ -169,7 +171,7 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
         for item in suite.items:
             for each in made.parties:
                 size = len(each.asking(item).body) + brought(each)
-                usual.add(each.release, size, item.max_tokens / 2, run.repeats)
+                usual.add(each.release, size, likely(item), run.repeats)
                 most.add(each.release, size, item.max_tokens, run.repeats)
             if item.check.judge and made.judge is not None:
                 rubrics += 2 * run.repeats
@@ -195,6 +197,12 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
         refusals=made.refusals,
         warnings=tuple(warnings(made, most)),
     )
+
+
+def likely(item: Item) -> float:
+    """Tokens that an answer will have: about three times the example's, for models say more than is needed."""
+    size = len(item.good.text) + sum(len(call.name) + len(str(call.arguments)) for call in item.good.calls)
+    return min(item.max_tokens, WORDS + 3 * size / BYTES_PER_TOKEN)
 
 
 class Reckoned:

@@ -98,7 +98,7 @@ def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[st
         for item, why in checks.unproven(found):
             yield "error", place, f"item {item!r}: {why}"
         if suite.judged(found) and not gate.judge:
-            yield "error", f"{key}.judge", f"is missing: {kind.value} has items that only a judge can score"
+            yield "warning", f"{key}.judge", f"is missing: {kind.value} has items that only a judge can score"
 
 
 def _foreign(place: str, where: str, stakes: Stakes) -> Iterator[tuple[str, str, str]]:

@@ -18,7 +18,7 @@ from gateway.store.scripts import sha
 
 LIFE_MS = 86_400_000
 """A run that nobody works on for so long is gone."""
-SILENT_MS = 5_000
+SILENT_MS = 3_000
 """A claim is open again when its holder was not heard of for so long, by the store's clock."""
 CLAIM = """
 if redis.call('HEXISTS', KEYS[1], 'about') == 0 then return {'gone'} end

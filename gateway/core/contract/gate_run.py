@@ -89,7 +89,7 @@ class GatePlan(Record, frozen=True):
     input_tokens: int
     """Reckoned from the size of the requests, four bytes to a token."""
     output_tokens: int
-    """Reckoned as half of what items allow."""
+    """Reckoned from the length of the items' good examples."""
     cost_micro: int | None
     """Reckoned; None where a price is not known."""
     most_micro: int | None
