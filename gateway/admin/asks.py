@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gateway.admin.table import Ask
+from gateway.core.contract.evidence import SuiteEvidence
 from gateway.core.contract.records import PointerWant
 
 Reason = Annotated[str, msgspec.Meta(max_length=4000)]
@@ -259,3 +260,46 @@ class TenantErase(Ask, frozen=True):
     """Only this run of it."""
     cursor: str = ""
     """Of the piece before."""
+
+
+class GateCheck(Ask, frozen=True):
+    """The gate's word on a release, from the evidence there is."""
+
+    alias: Id
+    release: Id
+    """The candidate."""
+    incumbent: str = ""
+    """What it would replace; by default what is stable in the lane `*`."""
+
+
+class EvidenceImport(Ask, frozen=True):
+    """Scores of two releases on one suite, from another engine."""
+
+    alias: Id
+    candidate: Id
+    incumbent: Id
+    suite: SuiteEvidence
+    """Its name may be empty for the suite that the alias declares of this kind; its digest is set by the gateway."""
+    engine: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    started_ms: int = 0
+    ended_ms: int = 0
+    """When the engine was done; 0 is now. Evidence ages from here."""
+    models: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Release to the models that answered for it."""
+    fallbacks: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Answers by another model than the release's."""
+    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class EvidenceList(Ask, frozen=True):
+    """The newest evidence of an alias."""
+
+    alias: Id
+    limit: Many = 100
+
+
+class EvidenceOne(Ask, frozen=True):
+    """One record."""
+
+    digest: Id
+    """Or its first eight digits and more."""

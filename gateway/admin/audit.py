@@ -24,6 +24,7 @@ KEPT = (
     "stop_runs",
     "local",
     "candidate",
+    "incumbent",
     "rate",
     "acknowledged",
 )

@@ -30,7 +30,7 @@ COMMANDS = MappingProxyType(
     {
         **{verb: f"gateway.cli.{verb}" for verb in ("serve", "demo", "check", "status", "rollback")},
         **{noun: f"gateway.cli.{noun}" for noun in ("release", "alias", "rollout", "shadow", "run", "tenant", "key")},
-        **{noun: f"gateway.cli.{noun}" for noun in ("store", "config")},
+        **{noun: f"gateway.cli.{noun}" for noun in ("gate", "evidence", "store", "config")},
         "import": "gateway.cli.imports",
     }
 )

@@ -46,6 +46,11 @@ class EvidenceStored(Record, frozen=True):
     """The verdict on the candidate now, with this evidence among the others."""
     warnings: tuple[str, ...]
 
+    @property
+    def audited(self) -> str:
+        """Word of the audit line."""
+        return self.report.verdict.value
+
 
 class EvidenceDetail(Record, frozen=True):
     """One record whole, and what its two releases come out as under the policy in force now."""
