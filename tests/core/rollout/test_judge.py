@@ -178,6 +178,39 @@ def test_shadow(trios: int, pairs: int, failures: int, word: Word | None) -> Non
     assert found is None or found.report == "r1"
 
 
+@pytest.mark.parametrize(
+    ("trios", "asked", "pairs", "failures", "word"),
+    [
+        (0, 50, 1, 1, None),
+        (0, 50, 3, 3, Word.SHADOW_FAILED),
+        (0, 0, 0, 0, None),
+        (0, 0, 1, 0, Word.SHADOWED),
+    ],
+)
+def test_a_shadow_with_few_pairs(trios: int, asked: int, pairs: int, failures: int, word: Word | None) -> None:
+    """A first failed call is not yet a failed shadow, and no pair at all is not a good one, however few are asked for."""
+    rollout = at(Phase.SHADOWING, msgspec.structs.replace(PLAN, trios=asked))
+    found = due(rollout, ready(rollout, shadow=ShadowFacts(trios, pairs, failures)), STANDARD)
+    assert (found.word if found else None) is word
+
+
+@pytest.mark.parametrize("phase", [*UNDER_WAY, Phase.FROZEN])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"findings": ()},
+        {"tally": Tally(), "now_ms": PLAN.grace_ms + 1},
+        {"gate": GateFacts("NO-GO")},
+        {"gate": GateFacts("MISSING"), "findings": ()},
+    ],
+)
+def test_what_could_not_be_read_decides_nothing(phase: Phase, change: dict[str, Any]) -> None:
+    """Facts that could not be read once or twice neither go on, nor clear, nor count as missing data or a NO-GO."""
+    rollout = at(phase)
+    assert due(rollout, ready(rollout, errors=ERRORS - 1, **change), STANDARD) is None
+
+
 def test_a_shadow_nobody_read_is_not_a_good_one() -> None:
     """Without a report nothing is due."""
     rollout = at(Phase.SHADOWING)
@@ -265,7 +298,7 @@ def test_approval_is_never_given_by_the_judge() -> None:
     """Everything green, however long: an approval is a person's."""
     rollout = at(Phase.AWAITING_APPROVAL)
     assert due(rollout, ready(rollout), STANDARD) is None
-    stale = ready(rollout, gate=GateFacts("MISSING"))
+    stale = ready(rollout, gate=GateFacts("MISSING"), now_ms=0)
     assert due(rollout, stale, STANDARD) == Due(Word.FREEZE, ("gate_missing",))
 
 

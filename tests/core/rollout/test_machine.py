@@ -201,6 +201,7 @@ def test_the_shadow_of_somebody_else_stays() -> None:
     shadowing = say(draft(), Word.START)
     state = msgspec.structs.replace(STATE, shadows=(other, theirs))
     assert state_after(state, shadowing, 3).shadows == (other, theirs)
+    assert state_after(state, say(shadowing, Word.SHADOWED), 3).shadows == (other, theirs)
     own = state_after(msgspec.structs.replace(STATE, shadows=(other,)), shadowing, 3)
     assert [(entry.candidate, entry.salt) for entry in own.shadows] == [("rel_third", "bbbb"), ("rel_new", draft().id)]
     frozen = say(shadowing, Word.FREEZE)
@@ -218,6 +219,8 @@ def test_a_freeze_gathers_causes_and_keeps_the_clock() -> None:
     back = say(again, Word.RESUME, now_ms=20)
     assert (back.phase, back.since_ms, back.at, back.causes) == (Phase.CANARY, 5, rollout.at, ())
     assert back.waived == ("signal:refusal", "drift")
+    twice = say(say(back, Word.FREEZE, causes=("sample_ratio",)), Word.RESUME)
+    assert twice.waived == ("signal:refusal", "drift", "sample_ratio")
     assert say(back, Word.ADVANCE).waived == ()
     assert say(rollout, Word.FREEZE).causes == ("operator",)
 
