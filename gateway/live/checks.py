@@ -1,7 +1,7 @@
 """Reads answers of runs in a rollout once more after they have left: do tool calls fit their schema, is JSON what was to be JSON.
 
-Rule of the file: nobody waits for it. One answer is read per turn of the loop, so many a second, none over a bound; what is not
-read is counted by reason, which never depends on the arm.
+Rule of the file: nobody waits for it. One answer is read per turn of the loop, for a bounded share of the worker's time, none
+over a bound; what is not read is counted by reason, which never depends on the arm.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from gateway.core.contract.reply import Message
     from gateway.core.dialect.base import Dialect
 
-ANSWER_BYTES = 64 << 10
-"""Longest answer that is read."""
-PER_SECOND = 50
-"""Answers that a worker reads in a second, and as many at once."""
+ANSWER_BYTES, WHOLE_BYTES = 64 << 10, 32 << 10
+"""Longest answer that is read: streamed, where one word has some 250 bytes around it, and whole. Either takes under 2 ms."""
+SHARE, AT_ONCE = 0.02, 0.05
+"""Share of its time that a worker reads for, and how many seconds of that it may have saved up."""
 WAITING = 64
 """Answers that wait for their turn."""
 SCHEMAS_KEPT, SCHEMA_BYTES = 64, 64 << 10
@@ -41,32 +41,31 @@ class Checks:
 
     def __init__(self) -> None:
         self._at = 0.0
-        self._left = float(PER_SECOND)
+        self._left = AT_ONCE
         self._waiting: deque[Callable[[], None]] = deque()
         self._schemas: dict[bytes, Any] = {}
 
     def refusal(self, now: float) -> str:
-        """Why no more may be read at this moment (monotonic seconds): `rate`, `busy`; empty, and one less is left, when it may."""
-        self._left = min(float(PER_SECOND), self._left + (now - self._at) * PER_SECOND)
+        """Why no more may be read at this moment (monotonic seconds): `rate`, `busy`; empty when it may."""
+        self._left = min(AT_ONCE, self._left + (now - self._at) * SHARE)
         self._at = now
-        if self._left < 1:
+        if self._left <= 0:
             return "rate"
-        if len(self._waiting) >= WAITING:
-            return "busy"
-        self._left -= 1
-        return ""
+        return "busy" if len(self._waiting) >= WAITING else ""
 
-    def later(self, work: Callable[[], None]) -> None:
-        """Have it done in a later turn of the loop, one in each. It must not raise."""
+    def later(self, work: Callable[[], None], clock: Callable[[], float]) -> None:
+        """Have it done in a later turn of the loop, one in each; how long it takes by `clock` is used up. It must not raise."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._work)
+            asyncio.get_running_loop().call_soon(self._work, clock)
         self._waiting.append(work)
 
-    def _work(self) -> None:
+    def _work(self, clock: Callable[[], float]) -> None:
         work = self._waiting.popleft()
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._work)
+            asyncio.get_running_loop().call_soon(self._work, clock)
+        began = clock()
         work()
+        self._left -= clock() - began
 
     def tools(self, raw: bytes) -> Mapping[str, Any]:
         """The schemas of the tools in a toolset of any dialect, by name; those that say nothing of the arguments left out."""

@@ -17,12 +17,13 @@ from gateway.core.dialect import output
 from gateway.core.diff.finish import Ending, ending
 from gateway.live.answers import coded
 from gateway.live.capture import Copy
-from gateway.live.checks import ANSWER_BYTES
+from gateway.live.checks import ANSWER_BYTES, WHOLE_BYTES
 
 if TYPE_CHECKING:
     from gateway.core.contract.alias import Split
     from gateway.core.contract.journal import Step
     from gateway.core.contract.run import Stamp
+    from gateway.core.dialect.base import Envelope
     from gateway.live.life import Life
     from gateway.live.worker import Worker
 
@@ -62,54 +63,68 @@ def takes_part(stamp: Stamp, split: Split) -> bool:
 
 
 def begin(life: Life, split: Split) -> None:
-    """Have a copy of the answer taken where there will be something to read in it."""
+    """Have a copy of the answer taken where there may be something to read in it. A whole answer costs a reference."""
     stamp, route, envelope = life.stamp, life.route, life.envelope
-    if stamp is None or route is None or envelope is None or not route.generates or not takes_part(stamp, split):
+    if stamp is None or route is None or envelope is None or life.copy is not None or not takes_part(stamp, split):
         return
-    params = life.release.triple.params.set if life.release is not None else {}
-    life.form = output.asked(route.dialect, envelope.members, params)
-    if life.copy is None and (life.form or envelope.has_tools or (life.legs is not None and life.legs.tools)):
+    if route.generates and (not envelope.stream or _has_tools(life, envelope) or form_of(life)):
         life.copy = Copy((), "", ANSWER_BYTES)
+
+
+def _has_tools(life: Life, envelope: Envelope) -> bool:
+    return envelope.has_tools or (life.legs is not None and bool(life.legs.tools))
+
+
+def form_of(life: Life) -> bytes:
+    """The JSON that the answer should be, as `output.asked` says of the request and what the release sets in it."""
+    route, envelope, release = life.route, life.envelope, life.release
+    if route is None or envelope is None:
+        return b""
+    return output.asked(route.dialect, envelope.members, release.triple.params.set if release is not None else {})
 
 
 def tell(worker: Worker, life: Life, stamp: Stamp, step: Step) -> None:
     """Say what a request showed; where its answer has calls or JSON in it, once those were read."""
     bad, trips = _bad(life, step), _trips(worker, life)
-    observed, copy, checks = life.observed, life.copy, worker.checks
-    dialect, route = life.dialect, life.route
-    if (
-        copy is None
-        or observed is None
-        or dialect is None
-        or route is None
-        or route.operation is None
-        or life.outcome is not Outcome.OK
-        or bad
-        or not (observed.tool_names or life.form)
-    ):
-        worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
-        return
-    size = sum(map(len, copy.pieces))
-    why = "too_large" if copy.room < 0 or size > ANSWER_BYTES else ""
-    if not why and life.answer is not None and coded(life.answer.out):
-        why = "coded"
-    why = why or checks.refusal(worker.clock())
+    observed, copy = life.observed, life.copy
+    if copy is not None and observed is not None and life.outcome is Outcome.OK and not bad:
+        form = form_of(life)
+        if (observed.tool_names or form) and _read_later(worker, life, step, (form, trips)):
+            return
+    worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
+
+
+def _read_later(worker: Worker, life: Life, step: Step, known: tuple[bytes, tuple[str, ...]]) -> bool:
+    """Have the answer read, and its event told then. `known` is the form it should have and the wires it tripped. False, and
+    counted, where it is not to be read."""
+    stamp, copy, dialect, route, checks = life.stamp, life.copy, life.dialect, life.route, worker.checks
+    if stamp is None or copy is None or dialect is None or route is None or route.operation is None:
+        return False
+    why = _unread(life, copy) or checks.refusal(worker.clock())
     if why:
         worker.meters.add("unchecked_total", stamp.alias, why)
-        worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
-        return
+        return False
     operation, pieces = route.operation, copy.pieces
+    form, trips = known
 
     def read() -> None:
         faults: tuple[str, ...] = ()
         try:
             answer = (b"".join(pieces), life.events)
-            faults = checks.faults(dialect, operation, answer, (_toolset(worker, life), life.form))
+            faults = checks.faults(dialect, operation, answer, (_toolset(worker, life), form))
         except Exception as error:  # noqa: BLE001 - it runs alone in a turn of the loop: counted, and the event is told
             worker.meters.failed(life.id, error)
-        worker.store.event(stamp.alias, _event(life, stamp, step, [*bad, *faults], trips))
+        worker.store.event(stamp.alias, _event(life, stamp, step, list(faults), trips))
 
-    checks.later(read)
+    checks.later(read, worker.clock)
+    return True
+
+
+def _unread(life: Life, copy: Copy) -> str:
+    """Why an answer cannot be read; empty when it can."""
+    if copy.room < 0 or sum(map(len, copy.pieces)) > (ANSWER_BYTES if life.events else WHOLE_BYTES):
+        return "too_large"
+    return "coded" if life.answer is not None and coded(life.answer.out) else ""
 
 
 def _bad(life: Life, step: Step) -> list[str]:

@@ -78,8 +78,6 @@ class Life:
     # relay
     copy: Copy | None = None
     """Of the answer, for the shadow, and for what is read in it when it has left (`live.checks`)."""
-    form: bytes = b""
-    """The JSON that the answer should be, as `output.asked` says; known only of runs in a rollout."""
     decoder: Decoder | None = None
     observed: Observed | None = None
     sending: bool = False

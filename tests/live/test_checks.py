@@ -11,7 +11,7 @@ import pytest
 from gateway.core.dialect.output import ANY
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation
-from gateway.live.checks import BAD_CALL, BAD_JSON, PER_SECOND, SCHEMA_BYTES, SCHEMAS_KEPT, WAITING, Checks
+from gateway.live.checks import AT_ONCE, BAD_CALL, BAD_JSON, SCHEMA_BYTES, SCHEMAS_KEPT, SHARE, WAITING, Checks
 from tests.provider import chat_body, events, tool_call
 
 PAY = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"], "additionalProperties": False}
@@ -116,26 +116,33 @@ def test_what_cannot_be_read_is_no_fault_of_the_answer() -> None:
     assert faults(b"<html>", form=ANY) == ()
 
 
-def test_only_so_many_are_read_and_only_so_many_wait() -> None:
-    """A second's worth at once, then as they come; one per turn of the loop, in order."""
+def test_reading_takes_a_share_of_the_time_and_one_turn_each() -> None:
+    """What reading took is waited for before more is read; one per turn of the loop, in order; only so many wait."""
     checks = Checks()
-    assert [checks.refusal(10.0) for _ in range(PER_SECOND + 1)] == [""] * PER_SECOND + ["rate"]
-    assert [checks.refusal(10.0 + 1.5 / PER_SECOND), checks.refusal(10.0 + 1.6 / PER_SECOND)] == ["", "rate"]
+    now, turns = 10.0, []
+    assert checks.refusal(now) == ""
 
-    async def wait() -> list[int]:
-        turns: list[int] = []
-        count = 0
+    async def work() -> None:
+        nonlocal now
+        turn = 0
+
+        def read() -> None:
+            nonlocal now
+            turns.append(turn)
+            now += AT_ONCE / 2
+
         for _ in range(3):
-            checks.later(lambda: turns.append(count))
-        for count in range(1, 6):  # noqa: B007 - read by the work
+            checks.later(read, lambda: now)
+        for turn in range(1, 6):  # noqa: B007 - read by the work
             await asyncio.sleep(0)
-        return turns
 
-    turns = asyncio.run(wait())
+    asyncio.run(work())
     assert len(set(turns)) == 3
+    assert checks.refusal(now) == "rate"
+    assert checks.refusal(now + AT_ONCE / SHARE) == ""
     for _ in range(WAITING):
         checks._waiting.append(lambda: None)
-    assert checks.refusal(100.0) == "busy"
+    assert checks.refusal(now + 2 * AT_ONCE / SHARE) == "busy"
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -197,7 +197,7 @@ def test_an_answer_that_is_not_read_is_counted_and_still_told(
     try:
         assert said(shared, upstream, alias, whole("Sure!"), **JSON).bad == ()
     finally:
-        shared.worker.checks._left, shared.worker.checks._at = 50.0, 0.0
+        shared.worker.checks._left, shared.worker.checks._at = checks.AT_ONCE, 0.0
     counted = shared.counted
     assert counted[f"unchecked_total{{{alias},too_large}}"] == 1
     assert counted[f"unchecked_total{{{alias},rate}}"] == 1

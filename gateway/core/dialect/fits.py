@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 DEEPEST = 64
 """Levels that are looked at."""
-MOST = 10_000
+MOST = 2_000
 """Pairs of a value and a schema that are looked at."""
 
 _IS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
