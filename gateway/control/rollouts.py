@@ -6,6 +6,7 @@ puts more on it is tried once, and who loses a race is told.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 import msgspec
@@ -289,7 +290,12 @@ async def _finished(desk: Desk, move: Move, timeout: float) -> RolloutMoved:
     rollout = move.after.rollout
     driven, _ = await lease.heard_ms(desk.store)
     alone = _alone(driven) if rollout is not None and not rollout.ended else []
-    facts = Facts(now_ms=desk.now_ms)
+    facts: Facts | None = None
+    if rollout is not None and not rollout.ended:
+        with contextlib.suppress(
+            Fault
+        ):  # the order is carried out; only what it waits for is told without numbers then
+            facts = await Watch().facts(desk, move.after, rollout)
     return RolloutMoved(
         alias=heard.alias,
         action=move.action,

@@ -57,13 +57,13 @@ def _shadowing(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes
 def _gated(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) -> Iterator[Wait]:
     gate = facts.gate if facts is not None else None
     verdict = gate.verdict if gate is not None else "MISSING"
-    run = f"trivet gate run {alias} --candidate {rollout.candidate}"
+    run = f"trivet gate run {alias} --release {rollout.candidate}"
     if verdict == "MISSING":
         yield Wait("a GO of the gate: there is no fresh evidence of these two releases", run)
     elif verdict != "GO":
         yield Wait(f"a GO of the gate: it says {verdict}", run)
     for why in gate.why if gate is not None else ():
-        yield Wait(f"gate: {why}", f"trivet gate check {alias} --candidate {rollout.candidate}")
+        yield Wait(f"gate: {why}", f"trivet gate check {alias} --release {rollout.candidate}")
     if verdict != "GO" and stakes is not Stakes.HIGH:
         yield Wait("or a person goes on without a GO", f"trivet rollout override {alias} --name NAME --reason ...")
 
@@ -108,7 +108,7 @@ def _frozen(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) -
 
 def _ended(alias: str, rollout: Rollout) -> Iterator[Wait]:
     if rollout.phase is Phase.COMPLETED:
-        yield Wait("nothing: the candidate is stable", f"trivet rollback {alias} --reason ...  # goes back")
+        yield Wait("the candidate is stable", f"trivet rollback {alias} --reason ...  # goes back")
     elif not rollout.retried:
         why = "; ".join(sentence(code) for code in rollout.causes) or rollout.reason
         yield Wait(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,11 @@ MODEL = "openai/gpt-4o-2024-08-06"
 def gateway() -> Iterator[Gateway]:
     """A gateway with one worker and one run `r-1` of two steps. Every file uses it: `support` keeps its first release."""
     with Provider() as provider:
-        aliases = {name: {"first_release": {"model": MODEL}} for name in ("support", "other", "promoted")}
+        aliases: dict[str, Any] = {
+            name: {"first_release": {"model": MODEL}} for name in ("support", "other", "promoted", "rolled", "ordered")
+        }
+        for name in ("rolled", "ordered"):
+            aliases[name]["stakes"] = "low"
         with running({"openai": provider.url}, aliases=aliases) as made:
             for _ in range(2):
                 call(made, "support", "r-1")
