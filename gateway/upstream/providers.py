@@ -223,8 +223,10 @@ def endpoint(
         own_headers=frozenset(each.lower().encode("latin-1") for each in settings.headers),
         secrets=tuple(
             each.encode("latin-1", "replace")
-            for each in (key, *settings.headers.values())
-            if len(each) > 8 and not forwards
+            for each in (
+                (provider.settings.background_api_key.strip(),) if forwards else (key, *settings.headers.values())
+            )
+            if len(each) > 8
         ),
         models=settings.models,
         dialects=settings.dialects,

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.contract.alias import Split
 from gateway.core.contract.artifact import digest
 from gateway.core.contract.release import Leg, Mode, Release, Triple
 from gateway.store import artifacts
@@ -58,6 +59,27 @@ async def test_poll_without_messages(redis_server: RealRedis, tell: Command, tmp
         assert await until(lambda: live.pointers.alias("a") == state(2, lane="rel_2")) < 0.4
         tell.create(state(1, "b"))
         assert await until(lambda: live.pointers.alias("b")) < 0.4
+
+
+async def test_a_lease_is_asked_for_only_while_there_is_a_weight(
+    redis_server: RealRedis, tell: Command, tmp_path: Path
+) -> None:
+    """The control process's sign of life is read with the poll, by the store's clock; what is no sign is none."""
+    now = asyncio.get_running_loop().time
+    async with opened(redis_server.url, tmp_path) as live:
+        await until(lambda: settled(live))
+        seconds = int(tell("TIME")[0])
+        tell("HSET", KEYS.control(), "at_ms", seconds * 1000)
+        await asyncio.sleep(0.25)
+        assert live.pointers.lease_until < 0
+        tell("SET", KEYS.release("rel_2"), encode_release(release("rel_2")))
+        split = Split("rel_2", "s", {"*": 500})
+        tell.move(msgspec.structs.replace(state(2), split=split))
+        assert await until(lambda: live.pointers.lease_until > now()) < 0.4
+        assert live.pointers.lease_until <= now() + live.pointers.lease_seconds
+        tell("HSET", KEYS.control(), "at_ms", "soon")
+        await until(lambda: live.pointers.lease_until < 0)
+        await until(lambda: live.counters.lease_expired)
 
 
 async def test_missing_release_keeps_the_old_state(redis_server: RealRedis, tell: Command, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from gateway.core.contract.alias import Split
 from gateway.core.contract.artifact import digest
 from gateway.core.contract.release import Leg, Mode, Triple
 from gateway.store.counters import StoreCounters
@@ -57,6 +59,34 @@ def test_copy_survives_a_restart(table: PointerTable, tmp_path: Path) -> None:
     assert after.age(55.0) == 65.0
     after.confirmed(60.0)
     assert after.age(61.0) == 1.0
+
+
+def test_a_lease_ends_by_the_older_of_two_signs(table: PointerTable) -> None:
+    """It runs from the store's word, less the age of the control process's; a sign from the future is none, and a store that is
+    not believed gives none."""
+    assert table.lease_until < 0
+    table.leased(100.0, 0.0)
+    assert table.lease_until == 110.0
+    table.leased(100.0, 4.0)
+    assert table.lease_until == 106.0
+    table.leased(100.0, math.inf)
+    assert table.lease_until < 0
+    table.leased(100.0, -0.5)
+    assert table.lease_until == 110.0
+    table.leased(200.0, -3600.0)
+    table.store_lost = True
+    table.leased(300.0, 0.0)
+    assert table.lease_until == 110.0
+
+
+def test_only_a_weight_needs_a_lease(table: PointerTable) -> None:
+    """An alias without a rollout, and a rollout nobody new is exposed to, ask for none."""
+    table.adopt(state(1), RELEASES)
+    assert not table.splits
+    table.adopt(msgspec.structs.replace(state(2), split=Split("rel_2", "s", {"*": 0})), RELEASES)
+    assert not table.splits
+    table.adopt(msgspec.structs.replace(state(3), split=Split("rel_2", "s", {"*": 1})), RELEASES)
+    assert table.splits
 
 
 def test_nothing_known(tmp_path: Path) -> None:

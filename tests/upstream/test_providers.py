@@ -56,6 +56,13 @@ def test_client_sends_no_key_of_ours() -> None:
     made = provider("https://api.openai.com", api_key="client").endpoints[0]
     assert made.constant == b"host: api.openai.com\r\n"
     assert made.forwards
+    assert made.secrets == ()
+
+
+def test_the_key_of_the_gateways_own_calls_is_a_secret_where_callers_keys_are_forwarded() -> None:
+    """It may be sent to that host, so it is taken out of what that host says."""
+    made = provider("https://api.openai.com", api_key="client", background_api_key="sk-background").endpoints[0]
+    assert made.secrets == (b"sk-background",)
 
 
 def test_background_takes_its_own_key() -> None:
