@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from gateway.control import rollouts
-from gateway.control.conductor import Conductor
+from gateway.control.conductor import QUICK_SECONDS, Conductor
 from gateway.control.desk import Desk
-from gateway.core.contract.rollout import Phase, Word
-from gateway.store import aliases
+from gateway.core.contract.alias import AliasState
+from gateway.core.contract.exchange import Outcome
+from gateway.core.contract.journal import Step
+from gateway.core.contract.rollout import Guardrail, Phase, Word
+from gateway.store import aliases, lease
+from gateway.store.records import encode_entry
 from tests.control.conftest import Make, Place
 from tests.control.rolling import PLAN, SECOND, Theatre, rolling
 
@@ -90,3 +97,153 @@ async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre
     assert (entry.actor, entry.action) == ("trivet", "rollout_regression")
     assert "error" in entry.reason
     assert entry.note == "first bad event 0.25 s before"
+
+
+async def test_a_takeover_goes_on_at_the_same_stage_with_the_same_counts(stage: Theatre, made: Make) -> None:
+    """A second loop stands by while the first drives; when that falls silent in the middle of a stage the second goes on where it was:
+    nothing is counted twice, nothing begins again."""
+    await canary(stage, made)
+    first, second = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    await stage.serve(4, 76)
+    done = await first.round()
+    assert (done.leader, first.leads) == (True, True)
+    assert (await second.round()).leader is False
+    assert (await second.round()).facts == {}, "who stands by reads nothing"
+    counted = done.facts["agent"].tally
+    assert counted.units == {"* canary 500": 4, "* stable 500": 76}
+    await lapse(stage.desk)
+    taken = await second.round()
+    assert taken.leader
+    assert taken.facts["agent"].tally == counted
+    state = await stage.desk.alias("agent")
+    assert state.rollout is not None
+    assert (await stage.phase(), state.version, state.rollout.since_ms) == (("canary", 0), 2, 1_700_000_000_000)
+    await stage.due()
+    assert [step.word for step in (await second.round()).steps] == [Word.ADVANCE]
+    assert (await first.round()).leader is False
+    assert not first.leads
+
+
+async def test_a_paused_leader_cannot_widen_but_can_roll_back(
+    stage: Theatre, made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that slept between its facts and its write, through a takeover: its advance is refused by the epoch and it steps back; a
+    rollback it writes all the same, because that always wins."""
+    await canary(stage, made)
+    old, new = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    await old.round()
+    await stage.due()
+    write = aliases.write
+
+    async def asleep(*args: Any, **more: Any) -> AliasState:
+        monkeypatch.setattr(aliases, "write", write)
+        await lapse(stage.desk)
+        held = await lease.hold(stage.desk.store, "two")
+        await lease.fence(stage.desk.store, ["agent"], held.term)
+        return await write(*args, **more)
+
+    monkeypatch.setattr(aliases, "write", asleep)
+    assert (await old.round()).steps == []
+    assert not old.leads
+    assert await stage.phase() == ("canary", 0)
+    assert [step.word for step in (await new.round()).steps] == [Word.ADVANCE]
+    assert await stage.phase() == ("canary", 1)
+    await lapse(stage.desk)
+    third = Conductor(stage.desks, "three")
+    await third.round()
+    await stage.serve(9, bad=("error",))
+    monkeypatch.setattr(aliases, "write", asleep)
+    assert [step.word for step in (await third.round()).steps] == [Word.REGRESSION]
+
+
+async def test_a_step_that_lost_a_race_waits_and_a_rollback_does_not(
+    stage: Theatre, made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes between facts and write: an advance is left to the next round, a regression is judged anew and written at once."""
+    await canary(stage, made)
+    loop = Conductor(stage.desks, "one")
+    write = aliases.write
+
+    async def meanwhile(*args: Any, **more: Any) -> AliasState:
+        monkeypatch.setattr(aliases, "write", write)
+        state = await stage.desk.alias("agent")
+        await write(stage.desk.store, state, state, stage.desk.entry("shadow_stop", "somebody else"))
+        return await write(*args, **more)
+
+    await stage.due()
+    monkeypatch.setattr(aliases, "write", meanwhile)
+    assert (await loop.round()).steps == []
+    assert [step.word for step in (await loop.round()).steps] == [Word.ADVANCE]
+    await stage.serve(9, bad=("error",))
+    monkeypatch.setattr(aliases, "write", meanwhile)
+    assert [step.word for step in (await loop.round()).steps] == [Word.REGRESSION]
+
+
+async def test_an_abort_between_two_rounds_stands(stage: Theatre, made: Make) -> None:
+    """What a person ended is not taken up again, whatever the data says, and no other alias waits for it."""
+    await canary(stage, made, Phase.PROMOTING)
+    loop = Conductor(stage.desks, "one")
+    await loop.round()
+    await rollouts.order(stage.desk, "agent", Word.ABORT, "no", timeout=0)
+    stage.later(10 * SECOND)
+    assert (await loop.round()).steps == []
+    assert (await stage.phase())[0] == "aborted"
+
+
+async def test_facts_that_cannot_be_read_freeze_after_five(stage: Theatre, made: Make, placed: Place) -> None:
+    """Four failures in a row are waited out, the fifth freezes; other aliases are driven all the while, and readings that come back
+    let it go on by itself."""
+    await canary(stage, made)
+    await placed("usual", {"*": "AB"})
+    state = await stage.desk.alias("usual")
+    await rolling(stage.desk, state, await made("C"), Phase.CANARY, override="alice: test")
+    counts = stage.desk.store.keys.rollout_counts("agent")
+    await stage.desk.store.do("SET", counts, "broken")
+    loop = Conductor(stage.desks, "one")
+    for _ in range(4):
+        done = await loop.round()
+        assert (done.steps, list(done.facts)) == ([], ["usual"])
+    assert [(step.alias, step.causes) for step in (await loop.round()).steps] == [("agent", ("analysis_error",))]
+    assert (await stage.phase())[0] == "frozen"
+    await stage.desk.store.do("DEL", counts)
+    assert [step.word for step in (await loop.round()).steps] == [Word.CLEARED]
+
+
+async def test_epochs_above_the_term_are_climbed_over(stage: Theatre, made: Make) -> None:
+    """When the lease was lost with the store and the aliases came back from a copy, the loop lifts its term and drives on."""
+    await canary(stage, made)
+    await stage.desk.store.do("HSET", stage.desk.store.keys.alias("agent"), "epoch", 41)
+    await stage.due()
+    loop = Conductor(stage.desks, "one")
+    assert (await loop.round()).steps == []
+    assert [step.word for step in (await loop.round()).steps] == [Word.ADVANCE]
+    assert (await stage.desk.alias("agent")).epoch == 42
+
+
+async def test_leaving_hands_over_at_once(stage: Theatre, made: Make) -> None:
+    """A loop that ends in order gives the lease back: the next round of another leads, without waiting for the lease to run out."""
+    await canary(stage, made)
+    first, second = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    assert (await first.round()).pause == QUICK_SECONDS
+    await second.leave()
+    await first.leave()
+    assert (await second.round()).leader
+
+
+async def test_thresholds_are_fixed_in_the_write_that_enters_the_canary(stage: Theatre, made: Make) -> None:
+    """p95 of the incumbent's last steps is in the rollout from the first exposure on, and stays what it was."""
+    a, c = await made("A"), await made("C")
+    for number in range(120):
+        step = Step(f"q{number}", 1, "agent", a, "agent", "m", "m", Outcome.OK, 200, stage.now_ms, float(number + 1))
+        await stage.desk.store.do("XADD", stage.desk.store.keys.steps("agent"), "*", "entry", encode_entry(step))
+    plan = msgspec.structs.replace(PLAN, guardrails=(*PLAN.guardrails, Guardrail("latency_ms", above="p95")))
+    order = rollouts.Order("agent", c, plan, skip_shadow="nothing to compare yet")
+    await rollouts.start(stage.desk, order, "new model", timeout=0)
+    found = await rollouts.order(stage.desk, "agent", Word.OVERRIDE, "by hand", timeout=0)
+    assert found.after is not None
+    assert found.after.limits == {"latency_ms": 114.05}
+    await stage.due()
+    assert [step.word for step in (await Conductor(stage.desks, "one").round()).steps] == [Word.ADVANCE]
+    after = (await stage.desk.alias("agent")).rollout
+    assert after is not None
+    assert after.limits == {"latency_ms": 114.05}
