@@ -44,6 +44,6 @@ def report(record: GateReport) -> None:
         if metric.flips:
             more = f" and {len(metric.flips) - FLIPS} more" if len(metric.flips) > FLIPS else ""
             show.line(f"{metric.suite}: passed by the incumbent only: {', '.join(metric.flips[:FLIPS])}{more}")
-    for sentence in (*record.why, *record.stale):
+    for sentence in dict.fromkeys((*record.why, *record.stale)):
         show.note(sentence)
     show.line(record.verdict.value, STYLES[record.verdict.value])

@@ -23,6 +23,7 @@ from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.toolset import names
 from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.gate import checks
+from gateway.core.gate.feasible import forecast
 from gateway.core.gate.requests import OPERATIONS, whole
 from gateway.core.gate.suite import SuiteError, judged, label
 from gateway.core.pinning.classify import vendor_of
@@ -165,6 +166,8 @@ def book(desk: Desk) -> PriceBook:
 async def plan(desk: Desk, order: Order) -> GatePlan:
     """What a run would ask and cost. Raises Fault as `prepare`."""
     made = await prepare(desk, order)
+    policy = gates.policy(desk.settings.aliases[order.alias])
+    sizes = {run.kind: run.items for run, _ in made.suites}
     usual, most = Reckoned(book(desk)), Reckoned(book(desk))
     rubrics = 0
     for run, suite in made.suites:
@@ -177,8 +180,9 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
                 rubrics += 2 * run.repeats
                 usual.add(made.judge.release, 400 * BYTES_PER_TOKEN, 50, 2 * run.repeats)
                 most.add(made.judge.release, 800 * BYTES_PER_TOKEN, JUDGE_TOKENS, 2 * run.repeats)
+    forecasts = {each.kind: forecast(each, sizes[each.kind], policy.alpha) for each in policy.suites if each.kind in sizes}
     rows = tuple(
-        GateSuite(r.suite, r.kind, r.digest, r.items, r.repeats, 2 * r.items * r.repeats, "") for r, _ in made.suites
+        GateSuite(r.suite, r.kind, r.digest, r.items, r.repeats, 2 * r.items * r.repeats, forecasts[r.kind].say) for r, _ in made.suites
     )
     return GatePlan(
         alias=order.alias,
@@ -195,7 +199,7 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
         most_micro=most.micro,
         budget_micro=round(made.gate.budget * 1_000_000),
         refusals=made.refusals,
-        warnings=tuple(warnings(made, most)),
+        warnings=(*(each.say for each in forecasts.values() if not each.possible), *warnings(made, most)),
     )
 
 
