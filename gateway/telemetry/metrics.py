@@ -189,6 +189,7 @@ _STORE = (
 _HOUSE = (
     _counter("trivet_promotions_total", "Promotions by result.", "result"),
     _counter("trivet_rollbacks_total", "Rollbacks by result.", "result"),
+    _counter("trivet_gate_verdicts_total", "Verdicts of the gate when evidence was added.", "origin", "result"),
     _counter(
         "trivet_webhooks_total", "Messages to webhooks: taken, failed and tried again, given up.", "webhook", "result"
     ),

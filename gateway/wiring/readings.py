@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.store.counters import LineCounters, StoreCounters
@@ -12,6 +13,9 @@ from gateway.wire.counters import WireCounters
 if TYPE_CHECKING:
     from gateway.admin.audit import Audit
     from gateway.live.ledger import Ledger
+
+VERDICTS = MappingProxyType({"gate.finish": "gateway", "evidence.import": "imported"})
+"""Actions that end with a verdict of the gate, to the origin of the evidence that was added."""
 
 
 def wire(counters: WireCounters, connections: Callable[[], int]) -> Callable[[], Iterable[Reading]]:
@@ -78,6 +82,8 @@ def audit(counters: Audit) -> Callable[[], Iterable[Reading]]:
                 yield "rollbacks_total", (result,), count
             elif action in ("rollout.promote", "alias.apply"):
                 yield "promotions_total", (result,), count
+            elif action in VERDICTS:
+                yield "gate_verdicts_total", (VERDICTS[action], result), count
             elif action == "tenant.erase" and result != "going_on":
                 yield "erasures_total", (result,), count
 

@@ -49,13 +49,15 @@ def test_tenants_with_limits_are_told_by_name() -> None:
 def test_audit_becomes_rollbacks_and_promotions() -> None:
     """Moves by result, refusals of rights; other actions are in the log only."""
     audit = Audit()
-    for action, result in (("rollback", "done"), ("rollout.promote", "gate_not_green"), ("status", "right_missing")):
+    done = (("rollback", "done"), ("rollout.promote", "gate_not_green"), ("gate.finish", "NO-GO"))
+    for action, result in (*done, ("status", "right_missing")):
         audit.write("a", action, {}, result)
     registry = Registry()
     registry.source(readings.audit(audit))
     numbers = registry.snapshot().numbers
     assert numbers["rollbacks_total"] == [(("done",), 1)]
     assert numbers["promotions_total"] == [(("gate_not_green",), 1)]
+    assert numbers["gate_verdicts_total"] == [(("gateway", "NO-GO"), 1)]
     assert numbers["authz_denied_total"] == [(("admin",), 1)]
 
 

@@ -141,3 +141,8 @@ class GateFinished(Record, frozen=True):
     evidence: str
     progress: GateProgress
     report: GateReport
+
+    @property
+    def audited(self) -> str:
+        """Word of the audit line."""
+        return self.report.verdict.value
