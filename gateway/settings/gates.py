@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.core.contract.alias import Stakes
-from gateway.core.contract.suite import Suite, SuiteKind
+from gateway.core.contract.suite import Head, Suite, SuiteKind
 from gateway.core.gate import checks, suite
 from gateway.core.gate.policy import Declared, Policy
 from gateway.core.gate.suite import SuiteError
@@ -41,12 +41,16 @@ def read(where: str, kind: SuiteKind | None = None) -> Suite:
 
     Raises SuiteError for what cannot be read, for a suite that is not of `kind`, and for one that another engine runs.
     """
-    if where.startswith(EXTERNAL):
-        raise SuiteError(where, [(0, "is run by another engine; `trivet evidence import` takes its logs")])
-    found = _of_builtin(where) if where.startswith(BUILTIN) else suite.read(_bytes(where), Path(where).name)
-    if kind is not None and found.head.kind is not kind:
-        raise SuiteError(where, [(1, f"is a suite of kind {found.head.kind.value}, not {kind.value}")])
+    found = suite.read(*_opened(where))
+    _fits(found.head, where, kind)
     return found
+
+
+def identity(where: str, kind: SuiteKind) -> tuple[str, str]:
+    """Name and digest of a suite as `read` gives them, without a look at its items. Raises SuiteError as `read`."""
+    head, digest = suite.identity(*_opened(where))
+    _fits(head, where, kind)
+    return suite.label(head), digest
 
 
 def policy(alias: AliasSettings) -> Policy:
@@ -121,11 +125,10 @@ def _declared(gate: GateSettings, kind: SuiteKind, where: str) -> Declared:
     if external(where):
         return _as_declared(gate, kind, where.removeprefix(EXTERNAL), "")
     try:
-        found: Suite | None = read(where, kind)
+        name, digest = identity(where, kind)
     except SuiteError:
-        found = None
-    name = suite.label(found) if found is not None else Path(where).name
-    return _as_declared(gate, kind, name, found.digest if found is not None else "", external=False)
+        name, digest = Path(where).name, ""
+    return _as_declared(gate, kind, name, digest, external=False)
 
 
 def _as_declared(gate: GateSettings, kind: SuiteKind, name: str, digest: str, *, external: bool = True) -> Declared:
@@ -140,19 +143,30 @@ def _as_declared(gate: GateSettings, kind: SuiteKind, name: str, digest: str, *,
     )
 
 
-def _of_builtin(where: str) -> Suite:
+def _opened(where: str) -> tuple[bytes, str]:
+    """The bytes of a suite, and what errors call it."""
+    if external(where):
+        raise SuiteError(where, [(0, "is run by another engine; `trivet evidence import` takes its logs")])
+    if not where.startswith(BUILTIN):
+        return _bytes(where), Path(where).name
     told = _builtin(where)
     try:
         if told is None:
             raise FileNotFoundError
-        found = suite.read(tables.suite(told[1]), where)
+        return tables.suite(told[1]), where
     except FileNotFoundError as error:
         names = ", ".join(f"builtin/{kind.value}@1" for kind in SuiteKind)
         raise SuiteError(where, [(0, f"there is no such built-in suite; there are {names}")]) from error
-    if found.head.version != int(told[2]):
-        message = f"this version of Trivet has {suite.label(found)}: write that, and gather evidence anew"
+
+
+def _fits(head: Head, where: str, kind: SuiteKind | None) -> None:
+    """Raises SuiteError for a suite of another kind, or another version of a built-in one."""
+    told = _builtin(where)
+    if told is not None and head.version != int(told[2]):
+        message = f"this version of Trivet has {suite.label(head)}: write that, and gather evidence anew"
         raise SuiteError(where, [(1, message)])
-    return found
+    if kind is not None and head.kind is not kind:
+        raise SuiteError(where, [(1, f"is a suite of kind {head.kind.value}, not {kind.value}")])
 
 
 def _bytes(where: str) -> bytes:

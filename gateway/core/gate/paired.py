@@ -170,9 +170,11 @@ def _ceiling(items: Sequence[Item], told: Sequence[Item], policy: Policy) -> Bou
     share varies less than a yes or no of the same mean, so rounding the sum outwards keeps the bound."""
     worst = fsum(1 - item.worst for item in items)
     plain = fsum(1 - item.candidate for item in told)
-    low = share_bounds(min(floor(plain + 1e-9), len(told)), len(told), policy.alpha).low
-    high = share_bounds(min(ceil(worst - 1e-9), len(items)), len(items), policy.alpha).high
-    return Bounds(plain / len(told), low, high, "clopper_pearson")
+    below = (min(floor(plain + 1e-9), len(told)), len(told))
+    above = (min(ceil(worst - 1e-9), len(items)), len(items))
+    found = share_bounds(*below, policy.alpha)
+    high = found.high if above == below else share_bounds(*above, policy.alpha).high
+    return Bounds(plain / len(told), found.low, high, "clopper_pearson")
 
 
 def _under(outcome: Outcome, bound: Bounds, ceiling: float) -> Outcome:

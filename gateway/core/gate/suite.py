@@ -77,9 +77,30 @@ def read(data: bytes, name: str) -> Suite:
     return Suite(head, tuple(items.values()), digest.hexdigest())
 
 
-def label(suite: Suite) -> str:
+def identity(data: bytes, name: str) -> tuple[Head, str]:
+    """Head and digest of a suite as `read` gives them, without a look at its items: a fortieth of the time.
+
+    Raises SuiteError for what has no head, or a line that is not JSON.
+    """
+    digest = hashlib.sha256()
+    head: Head | None = None
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            digest.update(msgspec.json.format(line, indent=-1) + b"\n")
+            head = _head(line) if head is None else head
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SuiteError(name, [(number, f"is no part of a suite: {error}")]) from error
+    if head is None:
+        raise SuiteError(name, [(1, "is empty; the first line is the head: suite, version and kind")])
+    return head, digest.hexdigest()
+
+
+def label(of: Suite | Head) -> str:
     """`NAME@VERSION`, as evidence names a suite."""
-    return f"{suite.head.suite}@{suite.head.version}"
+    head = of.head if isinstance(of, Suite) else of
+    return f"{head.suite}@{head.version}"
 
 
 def judged(suite: Suite) -> bool:

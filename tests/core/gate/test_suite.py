@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.core.gate.suite import SuiteError, judged, label, read
+from gateway.core.gate.suite import SuiteError, identity, judged, label, read
 
 HEAD = {"suite": "mine/task", "version": 2, "kind": "task"}
 
@@ -37,6 +37,18 @@ def test_a_suite_reads_and_its_layout_does_not_matter() -> None:
     assert read(spread, "y").digest == suite.digest
     assert len(suite.digest) == 64
     assert read(data.replace(b'"4"', b'"5"'), "z").digest != suite.digest
+
+
+def test_a_suite_is_known_without_its_items() -> None:
+    """Head and digest are those of a full reading, also where an item is wrong; what has no head has none."""
+    data = lines(HEAD, item("a"), item("b"))
+    found = read(data, "x.jsonl")
+    assert identity(b"\n" + data, "x.jsonl") == (found.head, found.digest)
+    assert label(found.head) == label(found)
+    assert identity(lines(HEAD, {"id": "c"}), "x.jsonl")[0] == found.head
+    for text in (b"", b"{}", data + b"\n{nonsense"):
+        with pytest.raises(SuiteError, match=r"x\.jsonl:\d"):
+            identity(text, "x.jsonl")
 
 
 def test_every_wrong_line_is_told_with_its_number() -> None:
