@@ -105,8 +105,8 @@ def promote(
 ) -> int:
     """Move every lane of an alias to a release. Runs in flight stay on theirs.
 
-    The stakes of the alias decide what this takes: `low` warns, `standard` wants a named override while there is no
-    evidence, `high` refuses until gates and canaries say yes.
+    The stakes of the alias decide what this takes: `low` warns without a GO of the gate, `standard` wants one or a named
+    override, `high` takes only a GO of runs through this gateway, and a shadow. `gate check` says where a release stands.
 
     Parameters
     ----------

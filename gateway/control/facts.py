@@ -18,7 +18,6 @@ from gateway.control.desk import Desk
 from gateway.control.shadow_report import report
 from gateway.control.shadow_store import results
 from gateway.core.contract.alias import AliasState, Stakes
-from gateway.core.contract.evidence import Word
 from gateway.core.contract.pair import Dimension, Line
 from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.rollout import EXPOSED, Facts, GateFacts, Phase, Rollout, ShadowFacts, Tally
@@ -105,10 +104,7 @@ class Watch:
 async def gate(desk: Desk, alias: str, rollout: Rollout) -> GateFacts:
     """The gate's word on the candidate as it stands now. Raises Fault."""
     found = await evidence.report_for(desk, alias, rollout.candidate, rollout.incumbent)
-    missing = tuple(f"no evidence for suite {suite}" for suite in found.missing)
-    short = tuple(f"{each.suite}: {each.why}" for each in found.metrics if each.verdict is not Word.GO)
-    verdict = found.verdict.value if found.evidence else "MISSING"
-    return GateFacts(verdict, found.evidence, (*missing, *found.stale, *short))
+    return GateFacts(found.verdict.value if found.evidence else "MISSING", found.evidence, found.why)
 
 
 async def shadowed(
