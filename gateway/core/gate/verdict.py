@@ -112,13 +112,12 @@ def _choose(
         if name_of(suite.suite) == name_of(declared.suite)
     ]
     related.sort(key=lambda found: (found[0].ended_ms, evidence_digest(found[0])), reverse=True)
-    nearest = ""
-    fewest = 0
+    others: list[tuple[bool, int, str]] = []
     for each, suite in related:
         why = list(reasons(each, suite, declared, policy, wanted))
         if not why:
             return (each, suite), ""
-        if not nearest or len(why) < fewest:
-            fewest = len(why)
-            nearest = f"{declared.suite}: evidence {evidence_digest(each)[:12]} {' and '.join(why)}"
-    return None, nearest
+        strange = (each.candidate, each.incumbent) != (wanted.candidate, wanted.incumbent)
+        told = f"{declared.suite}: evidence {evidence_digest(each)[:12]} {' and '.join(why)}"
+        others.append((strange, len(why), told))
+    return None, min(others, key=lambda other: other[:2])[2] if others else ""

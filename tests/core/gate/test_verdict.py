@@ -114,6 +114,14 @@ def test_the_newest_fresh_evidence_counts_alone() -> None:
     assert judged(declared(TASK), green, stale).verdict is Word.GO
 
 
+def test_the_nearest_evidence_is_told_of() -> None:
+    """Of several that do not count, one of these two releases is told before a newer one of others."""
+    own = evidence(suite(flips(200)), ended_ms=NOW - 9, fallbacks=2)
+    other = evidence(suite(flips(200)), candidate="rel_9", ended_ms=NOW)
+    assert "2 answers by another model" in judged(declared(TASK), own, other).stale[0]
+    assert "another candidate" in judged(declared(TASK), other).stale[0]
+
+
 def test_an_advisory_suite_never_blocks() -> None:
     """It is measured and told, missing or failed, and the verdict is that of the others."""
     policy = declared(TASK, SAFETY)
