@@ -13,7 +13,17 @@ import msgspec
 import yaml
 
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.moves import Move, callable_or_fault, finished, forward, no_rollout, now, unchanged, with_lanes
+from gateway.control.moves import (
+    Move,
+    callable_or_fault,
+    candidate_of,
+    finished,
+    forward,
+    no_rollout,
+    now,
+    unchanged,
+    with_lanes,
+)
 from gateway.control.promote import Permission, permitted
 from gateway.control.standing import replaced, standing
 from gateway.core.contract.alias import EVERYONE, AliasState, Lane
@@ -56,8 +66,8 @@ async def show(desk: Desk, alias: str) -> AliasDetail:
     """One alias: its state, the models behind its releases, and which workers follow. Raises Fault 404."""
     state = await desk.alias(alias)
     names = [name for lane in state.lanes.values() for name in (lane.release, *lane.previous)]
-    if state.split is not None:
-        names.append(state.split.candidate)
+    if candidate_of(state):
+        names.append(candidate_of(state))
     found = await releases.many(desk.store, names)
     return AliasDetail(
         state=state,

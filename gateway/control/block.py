@@ -7,10 +7,12 @@ so `followed` means the same as after a rollback.
 from __future__ import annotations
 
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.moves import now
+from gateway.control.moves import candidate_of, now
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement, BlockResult
+from gateway.core.contract.rollout import Word
+from gateway.core.rollout import machine
 from gateway.store import aliases, releases, runs
 from gateway.store.aliases import PointerMoved
 from gateway.store.workers import acknowledged
@@ -38,7 +40,7 @@ async def set_blocked(desk: Desk, release: str, blocked: str, timeout: float, *,
     serving: list[str] = []
     for name, state in (await _concerned(desk, release)).items():
         begun = now()
-        version = await _retold(desk, state, action, f"{release}: {told or blocked}")
+        version = await _retold(desk, state, action, release, f"{release}: {told or blocked}")
         acks[name] = await acknowledged(desk.store, name, version, timeout, since=begun)
         serving += [f"{name} {lane}" for lane, pointer in state.lanes.items() if pointer.release == release]
     note = f"still stable for {', '.join(serving)}: new runs get 409 until it is rolled back" if serving else ""
@@ -61,15 +63,28 @@ async def _concerned(desk: Desk, release: str) -> dict[str, AliasState]:
 
 def _named(state: AliasState) -> set[str]:
     found = {name for lane in state.lanes.values() for name in (lane.release, *lane.previous, lane.rolled_back)}
-    return found | ({state.split.candidate} if state.split is not None else set())
+    return found | {candidate_of(state)}
 
 
-async def _retold(desk: Desk, state: AliasState, action: str, reason: str) -> int:
-    """Write the alias as it is, one version up; somebody else's write meanwhile does the same service."""
+def _without(desk: Desk, state: AliasState, release: str, reason: str) -> AliasState:
+    """The state with the rollout of this candidate rolled back: whoever gets it would only get a refusal."""
+    rollout = state.rollout
+    if rollout is None or rollout.ended or rollout.candidate != release:
+        return state
+    stakes = desk.stakes(state)
+    ended = machine.turn(
+        rollout, Word.ROLLBACK, now_ms=desk.now_ms, stakes=stakes, actor=desk.actor, reason=f"blocked: {reason}"
+    )
+    return machine.state_after(state, ended, desk.warm(state.name))
+
+
+async def _retold(desk: Desk, state: AliasState, action: str, release: str, reason: str) -> int:
+    """Write the alias one version up: as it is, or, where a candidate is blocked, with its rollout ended."""
     entry = desk.entry(action, reason)
     for _ in range(ATTEMPTS):
+        after = _without(desk, state, release, reason) if action == "block" else state
         try:
-            return (await aliases.write(desk.store, state, state, entry)).version
+            return (await aliases.write(desk.store, state, after, entry)).version
         except PointerMoved:
             state = await desk.alias(state.name)
     raise Fault(

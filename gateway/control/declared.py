@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.control.desk import Desk
+from gateway.control.moves import candidate_of
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.prompt import parse
 from gateway.core.contract.release import Leg, Mode, Release
@@ -58,7 +59,7 @@ class Declarations:
 def named(state: AliasState) -> set[str]:
     """Every release that an alias names: stable, warm and candidate."""
     found = {name for lane in state.lanes.values() for name in (lane.release, *lane.previous)}
-    return found | ({state.split.candidate} if state.split is not None else set())
+    return found | ({candidate_of(state)} - {""})
 
 
 def text_units(leg: str, raw: bytes) -> tuple[Unit, ...]:

@@ -84,11 +84,16 @@ def callable_or_fault(desk: Desk, release: Release, warm: str = "") -> None:
         raise Fault(Kind.CONFLICT, "release_dead", message, param="release")
 
 
+def candidate_of(state: AliasState) -> str:
+    """The candidate of the rollout in progress; empty when there is none."""
+    if state.rollout is not None and not state.rollout.ended:
+        return state.rollout.candidate
+    return state.split.candidate if state.split is not None else ""
+
+
 def no_rollout(state: AliasState) -> None:
     """Raises Fault `rollout_active` while a rollout may still move the lanes."""
-    rollout = state.rollout
-    under_way = rollout is not None and not rollout.ended
-    candidate = rollout.candidate if rollout is not None and under_way else state.split.candidate if state.split else ""
+    candidate = candidate_of(state)
     if candidate:
         message = f"alias {state.name} has a rollout of {candidate} in progress; end it first: `trivet rollout abort`"
         raise Fault(Kind.CONFLICT, "rollout_active", message, param="alias")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from gateway.control.aliases import row
 from gateway.control.desk import Desk
+from gateway.control.rollouts import HEARD_MS
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import AliasRow, Safety, Status, WorkerBeat
-from gateway.store import aliases, recovery, releases, workers
+from gateway.core.contract.rollout import Phase
+from gateway.core.rollout.table import sentence
+from gateway.store import aliases, lease, recovery, releases, workers
 from gateway.store.local import DiskCopyError, in_force, pending
 from gateway.store.safety import check
 
@@ -29,7 +32,7 @@ async def status(desk: Desk) -> Status:
         lost = await recovery.loss(desk.store, copy)
         states = await aliases.every(desk.store)
         following = await workers.listed(desk.store, {name: state.version for name, state in states.items()})
-        warnings += [*safety.warnings, *_untold(safety), *await _blocked(desk, states)]
+        warnings += [*safety.warnings, *_untold(safety), *await _blocked(desk, states), *await _rolling(desk, states)]
     except Fault as fault:
         remembered = copy.aliases if copy is not None else {}
         return _answer(None, fault.message, lost="", states=remembered, following=[], warnings=warnings)
@@ -66,6 +69,24 @@ def _untold(safety: Safety) -> list[str]:
     if not safety.untold or safety.assumed:
         return []
     return [f"the server does not tell {' and '.join(safety.untold)}; `store.assume: durable` vouches for it"]
+
+
+async def _rolling(desk: Desk, states: dict[str, AliasState]) -> list[str]:
+    """Rollouts that wait for somebody, and that nobody drives them."""
+    found = {name: s.rollout for name, s in states.items() if s.rollout is not None and not s.rollout.ended}
+    if not found:
+        return []
+    told = []
+    heard, _ = await lease.heard_ms(desk.store)
+    if not 0 <= heard <= HEARD_MS:
+        told.append("no process drives rollouts: no new run gets a candidate until one does")
+    for name, rollout in found.items():
+        if rollout.phase is Phase.FROZEN:
+            why = "; ".join(sentence(code) for code in rollout.causes)
+            told.append(f"the rollout of {name} is frozen: {why} (`trivet rollout status {name}`)")
+        elif rollout.phase is Phase.AWAITING_APPROVAL:
+            told.append(f"the rollout of {name} waits for an approval (`trivet rollout approve {name}`)")
+    return told
 
 
 async def _blocked(desk: Desk, states: dict[str, AliasState]) -> list[str]:

@@ -6,6 +6,7 @@ Rule of the file: yes only when nothing can call the old tools any more: no poin
 from __future__ import annotations
 
 from gateway.control.desk import Desk
+from gateway.control.moves import candidate_of
 from gateway.control.releases import row_of, serves, warm_in
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import ReleaseUse
@@ -42,9 +43,7 @@ async def used(desk: Desk, release: str, *, since_ms: int = 0, limit: int = 1000
 def _held(states: dict[str, AliasState], release: str, bound: int, what: str) -> list[str]:
     found = [f"{what} serves {place}" for place in serves(states, release)]
     found += [
-        f"{what} is the candidate of alias {name}"
-        for name, state in states.items()
-        if state.split is not None and state.split.candidate == release
+        f"{what} is the candidate of alias {name}" for name, state in states.items() if candidate_of(state) == release
     ]
     if bound:
         found.append(f"{bound} run{' is' if bound == 1 else 's are'} bound to {what.removesuffix(',')}")

@@ -7,10 +7,12 @@ import pytest
 from gateway.control.block import block, unblock
 from gateway.control.desk import Desk
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.rollout import Phase
 from gateway.core.contract.run import Stamp, run_digest
 from gateway.store import aliases
 from gateway.store.records import encode_stamp
 from tests.control.conftest import MODELS, Make, Place
+from tests.control.rolling import rolling
 from tests.control.workers import beating
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +66,18 @@ async def test_unknown_release(desk: Desk) -> None:
     """An unknown release is refused."""
     with pytest.raises(Fault, match="release_unknown"):
         await block(desk, "rel_0000000000000000", "why not")
+
+
+async def test_a_blocked_candidate_takes_its_rollout_with_it(desk: Desk, made: Make, placed: Place) -> None:
+    """Who blocks the candidate of a rollout ends it in the same write: nobody new is bound to what only refuses."""
+    state = await placed("agent", {"*": "A"})
+    b = await made("B")
+    await rolling(desk, state, b, Phase.CANARY)
+    found = await block(desk, b, "leaks", timeout=0)
+    assert found.aliases == ("agent",)
+    after = await desk.alias("agent")
+    assert after.rollout is not None
+    assert (after.rollout.phase, after.split, list(after.barred)) == (Phase.ROLLED_BACK, None, [b])
+    assert "blocked" in after.rollout.reason
+    await unblock(desk, b, "fine", timeout=0)
+    assert (await desk.alias("agent")).rollout == after.rollout

@@ -6,8 +6,10 @@ import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.status import status
-from gateway.store import releases
+from gateway.core.contract.rollout import Phase
+from gateway.store import lease, releases
 from tests.control.conftest import Make, Place
+from tests.control.rolling import rolling
 from tests.control.test_recovery import copied
 from tests.control.workers import beat
 
@@ -39,3 +41,14 @@ async def test_names_what_is_wrong(desk: Desk, made: Make, placed: Place) -> Non
     assert told.store_lost
     for part in ("store_lost", "blocked: leaks", "w1 is behind"):
         assert any(part in warning for warning in told.warnings), part
+
+
+async def test_names_rollouts_that_wait_for_somebody(desk: Desk, made: Make, placed: Place) -> None:
+    """A frozen rollout and one that waits for an approval are named with the command, and so is that nobody drives them."""
+    for name, phase in (("agent", Phase.FROZEN), ("usual", Phase.AWAITING_APPROVAL)):
+        await rolling(desk, await placed(name, {"*": "A"}), await made("B"), phase)
+    told = "\n".join((await status(desk)).warnings)
+    for part in ("no process drives rollouts", "agent is frozen", "trivet rollout approve usual"):
+        assert part in told
+    await lease.hold(desk.store, "one")
+    assert "no process drives" not in "\n".join((await status(desk)).warnings)
