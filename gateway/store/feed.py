@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class Feed:
                 await self._save()
             self._counters.pointer_age = self._table.age(now)
             self._counters.store_lost = int(self._table.store_lost)
-            self._counters.lease_expired = int(now >= self._table.lease_until and self._table.splits)
+            self._counters.lease_expired = int(time.monotonic() >= self._table.lease_until and self._table.splits)
             try:
                 async with asyncio.timeout(POLL_SECONDS):  # wait_for may swallow the cancellation of a close
                     await self._wake.wait()
@@ -157,7 +158,7 @@ class Feed:
         return answers
 
     async def _poll(self, now: float) -> bool:
-        table = self._table
+        table, begun = self._table, time.monotonic()
         hot, self._hot = self._hot, set()
         changed = await self._fetch(hot) if hot and not table.store_lost else False
         # While there is a weight its lease is asked for along with it.
@@ -174,7 +175,7 @@ class Feed:
         await self._refresh(now)
         table.confirmed(now)
         if table.splits:
-            table.leased(now, _age(*(lease or await self._ask(self._lease))))
+            table.leased(begun, _age(*(lease or await self._ask(self._lease))))
         return changed
 
     async def _newer(self, names: tuple[bytes, ...]) -> list[str]:
@@ -301,11 +302,11 @@ def _pairs(reply: Any) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _age(at_ms: bytes | None, time: list[bytes]) -> float:
+def _age(at_ms: bytes | None, told: list[bytes]) -> float:
     """Seconds since the control process gave a sign of life, by the store's clock; endless when it never did."""
     if at_ms is None or not at_ms.isdigit():
         return math.inf
-    seconds, micro = time
+    seconds, micro = told
     return int(seconds) + int(micro) / 1e6 - int(at_ms) / 1000
 
 

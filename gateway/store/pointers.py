@@ -50,7 +50,7 @@ class PointerTable:
         """Label to the digest it names; replaced as a whole, so that a reader may keep what it made of it."""
         self.lease_seconds = LEASE_SECONDS
         self.lease_until = -1.0
-        """Until when (`loop.time()`) weights are in force: past it new runs are bound to the stable release."""
+        """Until when (`time.monotonic()`) weights are in force: past it new runs are bound to the stable release."""
         self._confirmed = -1.0
         self._copy_age = 0.0
         self._local_stat: tuple[int, int, int] | None = None
@@ -175,8 +175,8 @@ class PointerTable:
         self.store_lost = bool(self.behind)
 
     def leased(self, now: float, age: float) -> None:
-        """Weights are in force again: the store has told every version at `now`, and the control process gave its last sign of
-        life `age` seconds before that, by the store's clock. Both must stay younger than the lease."""
+        """Weights are in force again: the store has told every version at `now` (`time.monotonic()`), and the control process
+        gave its last sign of life `age` seconds before that, by the store's clock. Both must stay younger than the lease."""
         if age >= -CLOCK_SECONDS and not self.store_lost:
             self.lease_until = now + self.lease_seconds - max(0.0, age)
 
