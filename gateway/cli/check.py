@@ -13,6 +13,7 @@ from gateway.cli.reach import Failed
 
 if TYPE_CHECKING:
     from gateway.core.contract.records import Safety
+    from gateway.settings.load import Config
 
 
 class Checked(msgspec.Struct):
@@ -54,7 +55,11 @@ def check(
     except configured.Refused as error:
         _print(Checked(name, "", ok=False, problems=tuple(str(error).splitlines())), json=json)
         return Exit.USAGE
-    found = Checked(name, loaded.config.version, ok=True, warnings=loaded.warnings)
+    problems, warnings = _suites(loaded.config)
+    found = Checked(name, loaded.config.version, not problems, problems, loaded.warnings + warnings)
+    if problems:
+        _print(found, json=json)
+        return Exit.USAGE
     code = Exit.OK
     if live:
         from gateway.wiring.direct import Unreachable, look  # noqa: PLC0415
@@ -69,6 +74,18 @@ def check(
             code = Exit.REFUSED
     _print(found, json=json)
     return code
+
+
+def _suites(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Errors and warnings of the gates' suites. A gateway starts with a broken one, for live traffic needs none."""
+    if all(alias.gate is None for alias in config.settings.aliases.values()):
+        return (), ()
+    from gateway.settings.check import Level, placed  # noqa: PLC0415
+    from gateway.settings.gates import findings  # noqa: PLC0415 - heavy; most configurations declare no gate
+
+    found = placed(config, findings(config))
+    told = {level: tuple(e.text(str(config.path)) for e in found if e.level is level) for level in Level}
+    return told[Level.ERROR], told[Level.WARNING]
 
 
 def _print(found: Checked, *, json: bool) -> None:

@@ -182,7 +182,7 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
                 most.add(made.judge.release, 800 * BYTES_PER_TOKEN, JUDGE_TOKENS, 2 * run.repeats)
     forecasts = {each.kind: forecast(each, sizes[each.kind], policy.alpha) for each in policy.suites if each.kind in sizes}
     rows = tuple(
-        GateSuite(r.suite, r.kind, r.digest, r.items, r.repeats, 2 * r.items * r.repeats, forecasts[r.kind].say) for r, _ in made.suites
+        GateSuite(r.suite, r.kind, r.digest, r.items, r.repeats, 2 * r.items * r.repeats, forecasts[r.kind].say.removeprefix(r.suite + ": ")) for r, _ in made.suites
     )
     return GatePlan(
         alias=order.alias,

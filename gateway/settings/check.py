@@ -7,7 +7,7 @@ resolved, connected to or changed. No message shows a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.core.binding.internal import TENANT as OWN_TENANT
 from gateway.core.contract.release import Mode, Snapshot
 from gateway.core.dialect.leg import leg_artifact
-from gateway.settings import gates, hosts, prices, secrecy, shadows, webhooks
+from gateway.settings import gate_rules, hosts, prices, secrecy, shadows, webhooks
 from gateway.settings.hosts import AUTH_HEADERS
 from gateway.settings.load import Config
 from gateway.settings.model import AliasSettings, EndpointSettings, ProviderSettings, ReleaseSettings, Settings
@@ -81,13 +81,16 @@ def findings(config: Config) -> list[Finding]:
         hosts.endpoints,
         prices.unpriced,
         shadows.findings,
-        gates.findings,
+        gate_rules.findings,
         webhooks.findings,
         secrecy.exposed_files,
     )
-    found = [
-        Finding(Level(level), key, message, config.line(key)) for rule in rules for level, key, message in rule(config)
-    ]
+    return placed(config, (told for rule in rules for told in rule(config)))
+
+
+def placed(config: Config, told: Iterable[tuple[str, str, str]]) -> list[Finding]:
+    """Findings with the lines of their keys, in the order of the file."""
+    found = [Finding(Level(level), key, message, config.line(key)) for level, key, message in told]
     return sorted(found, key=lambda each: each.line)
 
 

@@ -10,30 +10,22 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.core.contract.alias import Stakes
 from gateway.core.contract.suite import Head, Suite, SuiteKind
 from gateway.core.gate import checks, suite
 from gateway.core.gate.policy import Declared, Policy
 from gateway.core.gate.suite import SuiteError
 from gateway.settings import tables
+from gateway.settings.gate_rules import external, named
 from gateway.settings.load import Config
 from gateway.settings.model import BUILTIN, EXTERNAL, AliasSettings, GateSettings
 from gateway.settings.problems import shown
 
-OWNED = frozenset(("model", "stream", "messages", "input", "contents", "tools"))
-"""Members of a request that the gate writes itself."""
+__all__ = ["external", "findings", "identity", "named", "policy", "read"]
+
 LARGEST = 64 << 20
 """Bytes of a suite file."""
 
 _builtin = re.compile(r"builtin/([a-z][a-z0-9_]*)@([0-9]{1,6})").fullmatch
-_external = re.compile(r"external/[A-Za-z0-9._:/#+-]{1,100}@[A-Za-z0-9._+-]{1,32}").fullmatch
-_release = re.compile(r"rel_[0-9a-f]{16}").fullmatch
-
-
-def named(gate: GateSettings) -> dict[SuiteKind, str]:
-    """The suites that a gate declares: absolute paths and built-in names."""
-    found = {kind: str(getattr(gate, kind.value)) for kind in SuiteKind}
-    return {kind: where for kind, where in found.items() if where}
 
 
 def read(where: str, kind: SuiteKind | None = None) -> Suite:
@@ -68,32 +60,17 @@ def policy(alias: AliasSettings) -> Policy:
 
 
 def findings(config: Config) -> Iterator[tuple[str, str, str]]:
-    """What `trivet check` says: level, key and message."""
+    """What `trivet check` says of the suites that a configuration declares, reading them all: level, key and message."""
     for name, alias in config.settings.aliases.items():
         if alias.gate is not None:
-            yield from _findings(f"aliases.{shown(name)}.gate", alias.gate, alias.stakes)
+            yield from _findings(f"aliases.{shown(name)}.gate", alias.gate)
 
 
-def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[str, str, str]]:
-    if not named(gate):
-        yield "error", key, "names no suite: write task, regression or safety"
-    if gate.max_age <= 0:
-        yield "error", f"{key}.max_age", "must be longer than nothing: evidence would expire at once"
-    if gate.judge and not _release(gate.judge):
-        yield (
-            "error",
-            f"{key}.judge",
-            "must be a release id, rel_ and 16 hex digits; `trivet release create` prints one",
-        )
-    if not gate.budget and stakes is not Stakes.LOW:
-        yield "warning", f"{key}.budget", "is 0: nothing limits what a run of the gate may cost"
-    for name in OWNED & gate.request.keys():
-        yield "error", f"{key}.request.{name}", "is what the gate asks itself; leave it out"
+def _findings(key: str, gate: GateSettings) -> Iterator[tuple[str, str, str]]:
     for kind, where in named(gate).items():
-        place = f"{key}.{kind.value}"
         if external(where):
-            yield from _foreign(place, where, stakes)
             continue
+        place = f"{key}.{kind.value}"
         try:
             found = read(where, kind)
         except SuiteError as error:
@@ -103,22 +80,6 @@ def _findings(key: str, gate: GateSettings, stakes: Stakes) -> Iterator[tuple[st
             yield "error", place, f"item {item!r}: {why}"
         if suite.judged(found) and not gate.judge:
             yield "warning", f"{key}.judge", f"is missing: {kind.value} has items that only a judge can score"
-
-
-def _foreign(place: str, where: str, stakes: Stakes) -> Iterator[tuple[str, str, str]]:
-    if not _external(where):
-        yield "error", place, "must be written external/NAME@VERSION, as the engine's log names the suite"
-    if stakes is Stakes.HIGH:
-        yield (
-            "error",
-            place,
-            "is run by another engine, and at stakes `high` only runs through this gateway are evidence",
-        )
-
-
-def external(where: str) -> bool:
-    """Whether another engine runs a suite, so that this gateway does not know its items."""
-    return where.startswith(EXTERNAL)
 
 
 def _declared(gate: GateSettings, kind: SuiteKind, where: str) -> Declared:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.app import main
+from gateway.wiring.configured import understand
 from tests.gateway_process import Gateway
 
 GOOD = "providers:\n  openai: {base_url: 'https://api.openai.com'}\n"
@@ -45,6 +46,16 @@ def test_i1_bad_file_is_2_with_line_and_key(
     problems = found["problems"]
     assert isinstance(problems, list)
     assert any(p.startswith(f"{file}:{line}: {key}") for p in problems), problems
+
+
+def test_suites_of_a_gate_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken suite is told with its own line, at the line that names it, and only here: a gateway starts with it."""
+    (tmp_path / "s.jsonl").write_text('{"suite":"s","version":1,"kind":"task"}\n{}\n')
+    text = GOOD + "aliases:\n  a:\n    first_release: {model: openai/gpt-4o-2024-08-06}\n    gate: {task: s.jsonl}\n"
+    code, found, file = check(tmp_path, text, capsys)
+    assert (code, found["ok"]) == (2, False)
+    assert str(found["problems"]).startswith(f"['{file}:6: aliases.a.gate.task: s.jsonl:2: is no item")
+    assert understand(text.encode(), Path(file)).warnings == ()
 
 
 def test_built_in_defaults_are_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

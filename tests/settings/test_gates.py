@@ -12,7 +12,7 @@ from gateway.core.gate.checks import unproven
 from gateway.core.gate.policy import Policy
 from gateway.core.gate.suite import SuiteError
 from gateway.settings import gates, tables
-from gateway.settings.check import findings as everything
+from gateway.settings.check import placed
 from gateway.settings.load import Config, read
 
 HEAD = '{"suite":"mine","version":1,"kind":"task"}\n'
@@ -52,18 +52,11 @@ def test_a_gate_makes_a_policy(tmp_path: Path) -> None:
     ("gate", "suite", "told"),
     [
         ("{task: mine.jsonl}", HEAD + ITEM, []),
-        ("{max_age: 1d}", "", ["names no suite"]),
-        ("{safety: external/threats@2}", "", []),
-        ("{safety: external/threats}", "", ["must be written external/NAME@VERSION"]),
         ("{task: gone.jsonl}", "", ["gone.jsonl:0: cannot be read"]),
         ("{safety: mine.jsonl}", HEAD + ITEM, ["of kind task, not safety"]),
         ("{task: mine.jsonl}", HEAD + ITEM + "{}\n", ["mine.jsonl:3: is no item"]),
         ("{task: mine.jsonl}", HEAD + ITEM.replace('"bad":{"text":"no"}', '"bad":{"text":"yes"}'), ["bad answer passes"]),
         ("{task: mine.jsonl}", HEAD + ITEM.replace('"contains"', '"judge":"?","contains"'), ["judge: is missing"]),
-        ("{task: mine.jsonl, judge: gpt-4o}", HEAD + ITEM, ["must be a release id"]),
-        ("{task: mine.jsonl, max_age: 0}", HEAD + ITEM, ["longer than nothing"]),
-        ("{task: mine.jsonl, budget: 0}", HEAD + ITEM, ["nothing limits"]),
-        ("{task: mine.jsonl, request: {model: x, temperature: 0}}", HEAD + ITEM, ["leave it out"]),
         ("{task: builtin/nope@1}", "", ["no such built-in suite"]),
         ("{task: builtin/task}", "", ["no such built-in suite"]),
     ],
@@ -75,7 +68,7 @@ def test_what_check_says(tmp_path: Path, gate: str, suite: str, told: list[str])
     assert len(found) == len(told)
     for (_, key, message), part in zip(found, told, strict=True):
         assert part in f"{key}: {message}"
-    assert [each.line for each in everything(made) if ".gate" in each.key] == [6] * len(told)
+    assert [each.line for each in placed(made, found)] == [6] * len(told)
 
 
 def test_no_suite_is_read_from_elsewhere(tmp_path: Path) -> None:
@@ -94,12 +87,9 @@ def test_built_in_suites_are_whole(name: str) -> None:
 
 
 def test_a_suite_of_another_engine(tmp_path: Path) -> None:
-    """Its name and version stand for items that nobody here knows; it cannot be read, and at stakes high it is an error."""
+    """Its name and version stand for items that nobody here knows; it cannot be read."""
     made = config(tmp_path, "{safety: external/threats@2, ceilings: {safety: 1pp}}")
     (declared,) = policy(made).suites
     assert (declared.suite, declared.digest, declared.external, declared.ceiling) == ("threats@2", "", True, 0.01)
     with pytest.raises(SuiteError, match="evidence import"):
         gates.read("external/threats@2")
-    grave = BASE.format(gate="{safety: external/threats@2}") + "    stakes: high\n"
-    told = [message for _, _, message in gates.findings(read(grave.encode(), tmp_path / "gateway.yaml", {}))]
-    assert any("only runs through this gateway" in message for message in told)

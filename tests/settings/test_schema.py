@@ -28,7 +28,7 @@ def test_every_key_is_there() -> None:
     json.dumps(made)
 
 
-@pytest.mark.parametrize("name", ["gateway", "keys", "production"])
+@pytest.mark.parametrize("name", ["gateway", "keys", "production", "gate"])
 def test_the_examples_fit(name: str) -> None:
     """An editor that knows the schema finds nothing wrong with the examples."""
     jsonschema = pytest.importorskip("jsonschema")
