@@ -6,6 +6,7 @@ towards more exposure needs the lease and is never tried twice in a round; the w
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from gateway.control.desk import Desk
 from gateway.control.facts import Watch
 from gateway.control.turned import AUTHOR, entry_of, told
 from gateway.core.contract.alias import AliasState
-from gateway.core.contract.fault import Fault
+from gateway.core.contract.fault import Fault, Kind, Side
 from gateway.core.contract.rollout import EXPOSED, Facts, Phase, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.judge import Due
@@ -74,7 +75,8 @@ class Round:
 class Conductor:
     """One per background process; any number of them stand by."""
 
-    def __init__(self, desks: Desks, holder: str) -> None:
+    def __init__(self, desks: Desks, holder: str, *, list_seconds: float = SLOW_SECONDS) -> None:
+        """`list_seconds` is how long a new rollout may wait to be noticed."""
         self._desks = desks
         self._holder = holder
         self._watch = Watch()
@@ -82,6 +84,10 @@ class Conductor:
         self._fenced: set[str] = set()
         """Aliases whose epoch this term has raised."""
         self._errors: dict[str, int] = {}
+        self._states: dict[str, AliasState] = {}
+        """As read last; what a round writes is read again by the next."""
+        self._listed = float("-inf")
+        self._list_seconds = list_seconds
 
     @property
     def leads(self) -> bool:
@@ -95,7 +101,7 @@ class Conductor:
         if not await self._hold(desk):
             return done
         done.leader = True
-        done.states = await aliases.every(desk.store)
+        done.states = await self._read(desk)
         driven = {name: s for name, s in done.states.items() if s.rollout is not None and not s.rollout.ended}
         self._watch.forget(driven)
         self._errors = {name: n for name, n in self._errors.items() if name in driven}
@@ -108,6 +114,18 @@ class Conductor:
                     return done
             await self._drive(state, done)
         return done
+
+    async def _read(self, desk: Desk) -> dict[str, AliasState]:
+        """All aliases, once in a while; between that only those with a rollout in progress, one read each."""
+        if anyio.current_time() - self._listed >= self._list_seconds:
+            self._states = await _listed(desk)
+            self._listed = anyio.current_time()
+            return dict(self._states)
+        for name in [name for name, state in self._states.items() if state.rollout and not state.rollout.ended]:
+            state = await aliases.get(desk.store, name)
+            if state is not None:
+                self._states[name] = state
+        return dict(self._states)
 
     async def leave(self) -> None:
         """Give the lease back, so that another process goes on at once. Raises Fault."""
@@ -163,6 +181,12 @@ class Conductor:
                 self._step_back()
                 return
             await self._failed(state, fault, done)
+        except Exception as error:  # noqa: BLE001 - it is frozen like one that cannot be read, and the others are driven on
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename.rpartition('gateway/')[2]}:{place.lineno}"
+            log.error("a rollout broke its round", alias=name, error=type(error).__name__, where=where)  # noqa: TRY400 - told by kind
+            broken = Fault(Kind.INTERNAL, "internal", "the log tells where", side=Side.GATEWAY)
+            await self._failed(state, broken, done)
         else:
             self._errors.pop(name, None)
 
@@ -221,12 +245,30 @@ class Conductor:
         entry = entry_of(desk, due.word, turned, note=_note(due.word, facts, desk.now_ms))
         epoch = None if due.word in UNFENCED else self._term
         stored = await aliases.write(desk.store, state, after, entry, epoch=epoch)
-        done.states[state.name] = stored
+        done.states[state.name] = self._states[state.name] = stored
         first = facts.tally.first_bad_ms if due.word is Word.REGRESSION else 0
         done.steps.append(Step(state.name, due.word, due.causes, turned.phase, first, desk.now_ms))
         log.info(
             "rollout", alias=state.name, action=due.word.value, phase=turned.phase.value, reason=", ".join(due.causes)
         )
+
+
+async def _listed(desk: Desk) -> dict[str, AliasState]:
+    """Every alias; one that cannot be read is said and left out, so that the others do not wait for it."""
+    try:
+        return await aliases.every(desk.store)
+    except Fault as fault:
+        if fault.code != "alias_unreadable":
+            raise
+    found: dict[str, AliasState] = {}
+    for name in await aliases.names(desk.store):
+        try:
+            state = await aliases.get(desk.store, name)
+        except Fault as fault:
+            log.warning("an alias cannot be read", alias=name, problem=fault.message)
+        else:
+            found |= {name: state} if state is not None else {}
+    return found
 
 
 async def limits_for(desk: Desk, state: AliasState, word: Word) -> dict[str, float] | None:

@@ -10,10 +10,11 @@ import pytest
 from gateway.control import rollouts
 from gateway.control.conductor import QUICK_SECONDS, Conductor
 from gateway.control.desk import Desk
-from gateway.core.contract.alias import AliasState
+from gateway.core.contract.alias import AliasState, Stakes
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Step
-from gateway.core.contract.rollout import Guardrail, Phase, Word
+from gateway.core.contract.rollout import Facts, Guardrail, Phase, Rollout, Word
+from gateway.core.rollout import judge
 from gateway.store import aliases, lease
 from gateway.store.records import encode_entry
 from tests.control.conftest import Make, Place
@@ -34,6 +35,11 @@ async def lapse(desk: Desk) -> None:
     await desk.store.do("HINCRBY", desk.store.keys.control(), "at_ms", -60_000)
 
 
+def loop_of(stage: Theatre, name: str) -> Conductor:
+    """A loop that looks at every alias in every round."""
+    return Conductor(stage.desks, name, list_seconds=0)
+
+
 async def canary(stage: Theatre, made: Make, phase: Phase = Phase.CANARY) -> str:
     """A rollout of C in this phase that a person overrode the gate of; the candidate."""
     candidate = await made("C")
@@ -50,7 +56,7 @@ async def test_from_start_to_completed(stage: Theatre, made: Make) -> None:
     begun = await rollouts.start(stage.desk, order, "new model", timeout=0)
     assert begun.after is not None
     assert begun.after.phase is Phase.GATED
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     assert (await loop.round()).steps == []
     assert await stage.phase() == ("gated", -1)
     await rollouts.order(stage.desk, "agent", Word.OVERRIDE, "we tried it by hand", name="alice", timeout=0)
@@ -82,7 +88,7 @@ async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre
     """Bad runs on the candidate take it off in the round that sees them: weight 0, barred, the reason in words, and how long ago the
     first bad event was."""
     c = await canary(stage, made)
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     await stage.serve(3)
     stage.later(400)
     await stage.serve(5, bad=("error",))
@@ -103,7 +109,7 @@ async def test_a_takeover_goes_on_at_the_same_stage_with_the_same_counts(stage: 
     """A second loop stands by while the first drives; when that falls silent in the middle of a stage the second goes on where it was:
     nothing is counted twice, nothing begins again."""
     await canary(stage, made)
-    first, second = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    first, second = loop_of(stage, "one"), loop_of(stage, "two")
     await stage.serve(4, 76)
     done = await first.round()
     assert (done.leader, first.leads) == (True, True)
@@ -130,7 +136,7 @@ async def test_a_paused_leader_cannot_widen_but_can_roll_back(
     """A leader that slept between its facts and its write, through a takeover: its advance is refused by the epoch and it steps back; a
     rollback it writes all the same, because that always wins."""
     await canary(stage, made)
-    old, new = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    old, new = loop_of(stage, "one"), loop_of(stage, "two")
     await old.round()
     await stage.due()
     write = aliases.write
@@ -149,7 +155,7 @@ async def test_a_paused_leader_cannot_widen_but_can_roll_back(
     assert [step.word for step in (await new.round()).steps] == [Word.ADVANCE]
     assert await stage.phase() == ("canary", 1)
     await lapse(stage.desk)
-    third = Conductor(stage.desks, "three")
+    third = loop_of(stage, "three")
     await third.round()
     await stage.serve(9, bad=("error",))
     monkeypatch.setattr(aliases, "write", asleep)
@@ -161,7 +167,7 @@ async def test_a_step_that_lost_a_race_waits_and_a_rollback_does_not(
 ) -> None:
     """Somebody writes between facts and write: an advance is left to the next round, a regression is judged anew and written at once."""
     await canary(stage, made)
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     write = aliases.write
 
     async def meanwhile(*args: Any, **more: Any) -> AliasState:
@@ -182,7 +188,7 @@ async def test_a_step_that_lost_a_race_waits_and_a_rollback_does_not(
 async def test_an_abort_between_two_rounds_stands(stage: Theatre, made: Make) -> None:
     """What a person ended is not taken up again, whatever the data says, and no other alias waits for it."""
     await canary(stage, made, Phase.PROMOTING)
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     await loop.round()
     await rollouts.order(stage.desk, "agent", Word.ABORT, "no", timeout=0)
     stage.later(10 * SECOND)
@@ -199,7 +205,7 @@ async def test_facts_that_cannot_be_read_freeze_after_five(stage: Theatre, made:
     await rolling(stage.desk, state, await made("C"), Phase.CANARY, override="alice: test")
     counts = stage.desk.store.keys.rollout_counts("agent")
     await stage.desk.store.do("SET", counts, "broken")
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     for _ in range(4):
         done = await loop.round()
         assert (done.steps, list(done.facts)) == ([], ["usual"])
@@ -214,7 +220,7 @@ async def test_epochs_above_the_term_are_climbed_over(stage: Theatre, made: Make
     await canary(stage, made)
     await stage.desk.store.do("HSET", stage.desk.store.keys.alias("agent"), "epoch", 41)
     await stage.due()
-    loop = Conductor(stage.desks, "one")
+    loop = loop_of(stage, "one")
     assert (await loop.round()).steps == []
     assert [step.word for step in (await loop.round()).steps] == [Word.ADVANCE]
     assert (await stage.desk.alias("agent")).epoch == 42
@@ -223,7 +229,7 @@ async def test_epochs_above_the_term_are_climbed_over(stage: Theatre, made: Make
 async def test_leaving_hands_over_at_once(stage: Theatre, made: Make) -> None:
     """A loop that ends in order gives the lease back: the next round of another leads, without waiting for the lease to run out."""
     await canary(stage, made)
-    first, second = Conductor(stage.desks, "one"), Conductor(stage.desks, "two")
+    first, second = loop_of(stage, "one"), loop_of(stage, "two")
     assert (await first.round()).pause == QUICK_SECONDS
     await second.leave()
     await first.leave()
@@ -243,7 +249,46 @@ async def test_thresholds_are_fixed_in_the_write_that_enters_the_canary(stage: T
     assert found.after is not None
     assert found.after.limits == {"latency_ms": 114.05}
     await stage.due()
-    assert [step.word for step in (await Conductor(stage.desks, "one").round()).steps] == [Word.ADVANCE]
+    assert [step.word for step in (await loop_of(stage, "one").round()).steps] == [Word.ADVANCE]
     after = (await stage.desk.alias("agent")).rollout
     assert after is not None
     assert after.limits == {"latency_ms": 114.05}
+
+
+async def test_between_two_lists_only_rollouts_in_progress_are_read(stage: Theatre, made: Make) -> None:
+    """A rollout that began is noticed with the next list; one that is known is read in every round."""
+    loop = Conductor(stage.desks, "one", list_seconds=60)
+    await loop.round()
+    await canary(stage, made)
+    assert (await loop.round()).facts == {}
+    loop = Conductor(stage.desks, "one", list_seconds=60)
+    await loop.round()
+    await rollouts.order(stage.desk, "agent", Word.FREEZE, "look", timeout=0)
+    found = (await loop.round()).states["agent"].rollout
+    assert found is not None
+    assert found.phase is Phase.FROZEN
+
+
+async def test_one_that_breaks_keeps_nobody_waiting(
+    stage: Theatre, made: Make, placed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias whose record is of another version is left out, and one that raises what nobody expected is frozen after five rounds; the
+    others are driven."""
+    await canary(stage, made)
+    for name in ("usual", "grave"):
+        state = await placed(name, {"*": "AB"})
+    await rolling(stage.desk, await stage.desk.alias("usual"), await made("C"), Phase.CANARY, override="alice: test")
+    await stage.desk.store.do("HSET", stage.desk.store.keys.alias("grave"), "rollout", "{")
+    due = judge.due
+
+    def broken(rollout: Rollout, facts: Facts, stakes: Stakes) -> judge.Due | None:
+        if stakes is Stakes.LOW and not facts.errors:
+            raise ZeroDivisionError
+        return due(rollout, facts, stakes)
+
+    monkeypatch.setattr(judge, "due", broken)
+    loop = loop_of(stage, "one")
+    steps = [step for _ in range(5) for step in (await loop.round()).steps]
+    assert [(step.alias, step.causes) for step in steps] == [("agent", ("analysis_error",))]
+    assert sorted((await loop.round()).facts) == ["agent", "usual"]
+    assert state.name == "grave"

@@ -82,7 +82,7 @@ class Rolling(RuleBasedStateMachine):
         self.ids = {x: self.run(create(self.desk, ReleaseAsk(model=model))).id for x, model in MODELS.items()}
         state = AliasState("agent", 1, {"*": Lane(self.ids["A"], (self.ids["B"],))}, stakes=Stakes.LOW)
         assert self.run(aliases.create(self.store, state, self.desk.entry("first_release", "start")))
-        self.loops = [Conductor(self.stage.desks, name) for name in ("one", "two")]
+        self.loops = [Conductor(self.stage.desks, name, list_seconds=0) for name in ("one", "two")]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it now."""
