@@ -6,6 +6,7 @@ is too much is for the guardrail that reads it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ BAD_ENDINGS: Mapping[Ending, str] = MappingProxyType(
 )
 SUPPLIED = (b'"computerUse"', b'"computer_use"')
 """Tools of Gemini's that bring functions whose names the request does not hold."""
+WHOLE = (Ending.NATURAL, Ending.CALLS)
+"""How an answer ends that said all it had to say: one that is paused, or has only been taken up, owes nothing yet."""
 MALFORMED, UNEXPECTED = "malformed_function_call", "unexpected_tool_call"
 """Gemini's own words for an answer that it withholds: its call is no call, or of a tool that was not given."""
 
@@ -87,7 +90,13 @@ def tell(worker: Worker, life: Life, stamp: Stamp, step: Step) -> None:
     """Say what a request showed; where its answer has calls or JSON in it, once those were read."""
     bad, trips = _bad(life, step), _trips(worker, life)
     observed, copy = life.observed, life.copy
-    if copy is not None and observed is not None and life.outcome is Outcome.OK and not bad:
+    if (
+        copy is not None
+        and observed is not None
+        and life.outcome is Outcome.OK
+        and not bad
+        and ending(step.finish) in WHOLE
+    ):
         form = form_of(life)
         if (observed.tool_names or form) and _read_later(worker, life, step, (form, trips)):
             return
@@ -176,7 +185,7 @@ def _holds(raw: bytes, name: str) -> bool:
     """Whether a name stands in a toolset as a JSON string, in either way to write letters that are not ASCII."""
     if b'"%b"' % name.encode("utf-8", "replace") in raw:
         return True
-    return not name.isascii() and name.encode("ascii", "backslashreplace").lower() in raw.lower()
+    return not name.isascii() and json.dumps(name).lower().encode() in raw.lower()
 
 
 def _event(life: Life, stamp: Stamp, step: Step, bad: list[str], trips: tuple[str, ...]) -> Event:

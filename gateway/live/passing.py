@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.dialect.routes import Operation, RouteKind
+from gateway.live import experiment
 from gateway.live.admit import require
 from gateway.live.bind import bind
 from gateway.live.forward import forward
@@ -75,6 +76,8 @@ async def pass_through(worker: Worker, life: Life) -> None:
         name_alias(worker, life)
         await find_run(worker, life)
         await bind(worker, life)
+        if life.state is not None and life.state.split is not None:
+            experiment.begin(life, life.state.split)
         rewrite(worker, life)
         await forward(worker, life, life.body)
     else:

@@ -118,6 +118,13 @@ CASES: dict[str, tuple[Callable[[], Behaviour], dict[str, Any], set[str], set[st
         {"invalid_json"},
         set(),
     ),
+    "not over": (lambda: whole("", finish="pause_turn"), JSON, set(), set()),
+    "a tool of another alphabet": (
+        lambda: calling("öffne😀", "{}"),
+        {"tools": [{"type": "function", "function": {"name": "öffne😀"}}]},
+        set(),
+        set(),
+    ),
     "malformed": (lambda: whole(finish="MALFORMED_FUNCTION_CALL"), {}, {"invalid_tool_call"}, set()),
     "unexpected": (lambda: whole(finish="UNEXPECTED_TOOL_CALL"), {}, set(), {"undeclared_tool"}),
 }
@@ -146,6 +153,15 @@ def test_values_and_steps_of_a_run(shared: LiveGateway, upstream: Provider, alia
     assert 0 < first.values["first_byte_ms"] <= first.values["latency_ms"]
     event = said(shared, upstream, alias, drop)
     assert event.values.keys() == {"steps", "latency_ms"}
+
+
+def test_a_path_that_names_the_provider_is_read_as_well(shared: LiveGateway, upstream: Provider, alias: str) -> None:
+    """The alias is bound and observed there too."""
+    upstream.then(whole("Sure!"))
+    body = {"model": alias, "messages": [], **JSON}
+    assert shared.request("POST", "/openai/chat/completions", body, {"x-trivet-run": "passed"}).status == 200
+    (event,) = told(shared, alias, "passed")
+    assert event.bad == ("invalid_json",)
 
 
 def test_who_has_no_part_in_the_rollout_says_nothing(shared: LiveGateway, upstream: Provider, alias: str) -> None:
