@@ -59,10 +59,15 @@ class Party:
     bound: str = ""
     """The provider's name for the bound of tokens where it is not the dialect's."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    signature: str = ""
+    """Stands in for what a Gemini model demands of calls in a history."""
 
     def asking(self, item: Item) -> Asking:
         """The request of an item. Raises Fault and ValueError for one that cannot be made."""
-        return with_legs(request(item, self.dialect, self.release.id, self.extra, bound=self.bound), self.legs)
+        return with_legs(
+            request(item, self.dialect, self.release.id, self.extra, bound=self.bound, signature=self.signature),
+            self.legs,
+        )
 
 
 @dataclass(frozen=True, slots=True)

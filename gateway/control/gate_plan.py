@@ -6,6 +6,7 @@ what items allow and said to be so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from gateway.core.dialect.toolset import names
 from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.gate import checks
 from gateway.core.gate.feasible import forecast
-from gateway.core.gate.requests import OPERATIONS, whole
+from gateway.core.gate.requests import OPERATIONS, UNSIGNED, whole
 from gateway.core.gate.suite import SuiteError, judged, label
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import cost
@@ -38,6 +39,8 @@ from gateway.store.artifacts import named
 BYTES_PER_TOKEN = 4
 WORDS = 25
 """Tokens that even a short answer comes with."""
+signs = re.compile(r"gemini-(?:[3-9]|\d\d)").match
+"""Gemini models that take no call in a history without a thought signature."""
 NEWER = ("openai", "azure")
 """Vendors whose newer models take `max_completion_tokens` only."""
 
@@ -153,7 +156,8 @@ async def party(desk: Desk, gate: GateSettings, release: str, refusals: list[str
             refusals.append(f"the prompt or the tools of {release} cannot be read: {error}")
     vendor = vendor_of(name, provider.base_url, provider.vendor)
     bound = "max_completion_tokens" if dialect == "openai" and vendor in NEWER else ""
-    return Party(found, legs, dialect, bound, {} if judge else gate.request)
+    signature = UNSIGNED if dialect == "gemini" and signs(found.snapshot.model) else ""
+    return Party(found, legs, dialect, bound, {} if judge else gate.request, signature)
 
 
 def book(desk: Desk) -> PriceBook:
@@ -180,9 +184,20 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
                 rubrics += 2 * run.repeats
                 usual.add(made.judge.release, 400 * BYTES_PER_TOKEN, 50, 2 * run.repeats)
                 most.add(made.judge.release, 800 * BYTES_PER_TOKEN, JUDGE_TOKENS, 2 * run.repeats)
-    forecasts = {each.kind: forecast(each, sizes[each.kind], policy.alpha) for each in policy.suites if each.kind in sizes}
+    forecasts = {
+        each.kind: forecast(each, sizes[each.kind], policy.alpha) for each in policy.suites if each.kind in sizes
+    }
     rows = tuple(
-        GateSuite(r.suite, r.kind, r.digest, r.items, r.repeats, 2 * r.items * r.repeats, forecasts[r.kind].say.removeprefix(r.suite + ": ")) for r, _ in made.suites
+        GateSuite(
+            r.suite,
+            r.kind,
+            r.digest,
+            r.items,
+            r.repeats,
+            2 * r.items * r.repeats,
+            forecasts[r.kind].say.removeprefix(r.suite + ": "),
+        )
+        for r, _ in made.suites
     )
     return GatePlan(
         alias=order.alias,

@@ -36,6 +36,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
 """What an item is asked as, by dialect."""
 HEADERS: Mapping[str, Mapping[str, str]] = MappingProxyType({"anthropic": {"anthropic-version": "2023-06-01"}})
 """What a dialect's own clients send besides the body."""
+UNSIGNED = "skip_thought_signature_validator"
+"""Google's own word in place of the signature of a call that its model did not make (Gemini API, thought signatures)."""
 LEAST = 16
 """Responses takes no smaller bound of tokens."""
 _BOUNDS = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens"))
@@ -56,18 +58,27 @@ class Asking:
 
 
 def request(
-    item: Item, dialect: str, model: str, extra: Mapping[str, Any] = MappingProxyType({}), *, bound: str = ""
+    item: Item,
+    dialect: str,
+    model: str,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    bound: str = "",
+    signature: str = "",
 ) -> Asking:
     """The request of an item to a model, which the gate names by its release id.
 
     `extra` are members of the body that stand in place of the item's own; a bound of tokens among them replaces the item's
     under whatever name. A map is joined member by member. `bound` is the provider's name for that bound where it has another:
-    OpenAI's newer models take `max_completion_tokens` only.
+    OpenAI's newer models take `max_completion_tokens` only. `signature` stands in for the thought signatures that a Gemini model
+    demands of calls in the history.
     """
     spoken = DIALECTS[dialect]
     operation = OPERATIONS[dialect]
     path, build = _WRITERS[dialect]
     body = {**{name: msgspec.Raw(value) for name, value in spoken.model_edit(model).items()}, **build(item)}
+    if signature:
+        _sign(body, signature)
     if _BOUNDS & extra.keys():
         body = {name: value for name, value in body.items() if name not in _BOUNDS}
     elif bound and "max_tokens" in body:
@@ -198,6 +209,14 @@ def _parts(said: Said, names: Mapping[str, str]) -> Iterator[Body]:
         yield {"text": said.content}
     for call in said.calls:
         yield {"functionCall": {"name": call.name, "args": call.arguments}}
+
+
+def _sign(body: Body, signature: str) -> None:
+    """A model's first call of a turn carries the signature."""
+    for turn in body.get("contents", ()):
+        first = next((part for part in turn["parts"] if "functionCall" in part), None)
+        if first is not None:
+            first["thoughtSignature"] = signature
 
 
 def _result(content: str) -> Body:

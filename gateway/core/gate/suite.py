@@ -24,6 +24,8 @@ ANY_TOOL = "*"
 
 _ROLES = ("system", "user", "assistant", "tool")
 _id = re.compile(r"[A-Za-z0-9._:/@#+-]{1,128}").fullmatch
+_name = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+_call = re.compile(r"[A-Za-z0-9_-]{1,40}").fullmatch
 _item = msgspec.json.Decoder(Item).decode
 _head = msgspec.json.Decoder(Head).decode
 
@@ -121,8 +123,10 @@ def _wrong_item(item: Item) -> Iterator[str]:
     if not 1 <= item.max_tokens <= 1_000_000:
         yield "`max_tokens` is at least 1"
     names = [tool.name for tool in item.tools]
-    if len(set(names)) < len(names) or "" in names:
+    if len(set(names)) < len(names):
         yield "each tool has a name of its own"
+    if not all(map(_name, names)):
+        yield "a tool's name is 1 to 64 letters, digits, _ and -, as every provider takes it"
     yield from _wrong_history(item)
     yield from _wrong_check(item)
 
@@ -150,8 +154,8 @@ def _wrong_history(item: Item) -> Iterator[str]:
             yield f"call {next(iter(open_calls))!r} has no result"
             open_calls = {}
         for call in said.calls:
-            if not call.id or call.id in seen:
-                yield f"call of {call.name!r} needs an id of its own"
+            if not _call(call.id) or call.id in seen:
+                yield f"call of {call.name!r} needs an id of its own: 1 to 40 letters, digits, _ and -"
             if not call.name:
                 yield "a call without the name of its tool"
             seen.add(call.id)
@@ -162,8 +166,9 @@ def _wrong_history(item: Item) -> Iterator[str]:
         yield f"call {next(iter(open_calls))!r} has no result"
     if not item.messages or item.messages[-1].role not in ("user", "tool"):
         yield "the last message is of role user or tool: the model answers it"
-    if item.messages and all(said.role == "system" for said in item.messages):
-        yield "nothing is asked"
+    first = next((said.role for said in item.messages if said.role != "system"), "user")
+    if first != "user":
+        yield "the first message but for a system's is the user's"
 
 
 def _wrong_check(item: Item) -> Iterator[str]:

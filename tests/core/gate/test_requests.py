@@ -16,7 +16,7 @@ from gateway.core.dialect.legs import Legs, parsed
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import RouteKind, find
 from gateway.core.gate.checks import score
-from gateway.core.gate.requests import OPERATIONS, request, with_legs
+from gateway.core.gate.requests import OPERATIONS, UNSIGNED, request, with_legs
 
 CALL = {"name": "look", "arguments": {"order": 7}, "id": "c1"}
 ITEM = msgspec.convert(
@@ -116,6 +116,8 @@ def test_what_the_operator_adds() -> None:
     assert json.loads(request(ITEM, "openai", "m", bound="max_completion_tokens").body)["max_completion_tokens"] == 99
     gemini = json.loads(request(ITEM, "gemini", "m", {"generationConfig": {"temperature": 0}}).body)
     assert gemini["generationConfig"] == {"maxOutputTokens": 99, "temperature": 0}
+    signed = json.loads(request(ITEM, "gemini", "m", signature=UNSIGNED).body)
+    assert [part.get("thoughtSignature") for part in signed["contents"][1]["parts"]] == [None, UNSIGNED]
 
 
 @pytest.mark.parametrize("dialect", OPERATIONS)

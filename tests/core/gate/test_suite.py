@@ -85,6 +85,9 @@ LOOK = [{"name": "look"}]
         ({"messages": [{"role": "user"}]}, "empty message"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"tools": [{"name": "a"}, {"name": "a"}]}, "name of its own"),
+        ({"tools": [{"name": "a.b"}]}, "every provider takes it"),
+        ({"messages": [{"role": "assistant", "content": "x"}, ASKED]}, "is the user's"),
+        ({"messages": [ASKED, {"role": "assistant", "calls": [{"name": "look", "id": "a:1"}]}]}, "id of its own"),
         ({"id": "a b"}, "`id`"),
     ],
 )
