@@ -53,7 +53,7 @@ def status(
     found = _look(alias, reach)
     if watch:
         return _watch(alias, found, reach)
-    reach.print(found, lambda record: show.console().print(rendered(record)))
+    reach.print(found, _print)
     return Exit.OK
 
 
@@ -163,6 +163,13 @@ def rendered(record: RolloutStatus) -> Group:
     parts += [Text()] + [Text(_told(wait, ended=record.rollout.ended)) for wait in record.waits]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in record.warnings]
     return Group(*parts)
+
+
+def _print(record: RolloutStatus) -> None:
+    screen = show.console()
+    if not screen.is_terminal:
+        screen.width = 220  # a file or a pipe has no edge to fold at
+    screen.print(rendered(record))
 
 
 def _look(alias: str, reach: Reach) -> RolloutStatus:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from gateway.core.contract.alias import Stakes
 from gateway.core.contract.rolling import Wait
-from gateway.core.contract.rollout import TERMINAL, Facts, Phase, Rollout, Verdict, Word
+from gateway.core.contract.rollout import TERMINAL, Action, Facts, Phase, Rollout, Verdict, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.table import cause, sentence
 
@@ -80,6 +80,8 @@ def _exposed(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) 
     if seen < stage.runs:
         yield Wait(f"runs on the candidate at {stage.weight / 100:g} % in {stage.lane}: {seen} of {stage.runs}")
     for finding in facts.findings:
+        if finding.action is Action.OBSERVE:
+            continue
         if finding.verdict is Verdict.INCONCLUSIVE:
             yield Wait(f"{finding.metric}: neither passes nor fails yet (evidence {finding.noninferior_e:.3g})")
         elif finding.verdict is Verdict.NO_DATA:

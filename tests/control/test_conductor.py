@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,15 +12,21 @@ import pytest
 from gateway.control import rollouts
 from gateway.control.conductor import QUICK_SECONDS, Conductor
 from gateway.control.desk import Desk
+from gateway.control.facts import LOOK_MS
 from gateway.core.contract.alias import AliasState, Stakes
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Step
+from gateway.core.contract.pair import Side
 from gateway.core.contract.rollout import Facts, Guardrail, Phase, Rollout, Word
 from gateway.core.rollout import judge
-from gateway.store import aliases, lease
+from gateway.store import aliases, lease, pairs
 from gateway.store.records import encode_entry
 from tests.control.conftest import Make, Place
+from tests.control.gates import ITEMS, gated, proof
 from tests.control.rolling import PLAN, SECOND, Theatre, rolling
+from tests.control.stored import keep, line
+from tests.core.gate.evidences import flips
+from tests.shadow.jobs import job
 
 pytestmark = pytest.mark.anyio
 
@@ -292,3 +300,55 @@ async def test_one_that_breaks_keeps_nobody_waiting(
     assert [(step.alias, step.causes) for step in steps] == [("agent", ("analysis_error",))]
     assert sorted((await loop.round()).facts) == ["agent", "usual"]
     assert state.name == "grave"
+
+
+async def test_shadow_and_gate_on_the_way_to_the_canary(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:
+    """Enough trios lead to the gate, a green gate to the canary, each in the round that sees it and with what it rests on; a gate that
+    turns red freezes, and one that is green again goes on by itself."""
+    desk = gated(desk, tmp_path)
+    keyed = {name: msgspec.structs.replace(each, api_key="own") for name, each in desk.settings.providers.items()}
+    desk = replace(desk, settings=msgspec.structs.replace(desk.settings, capture="hashes", providers=keyed))
+    await placed("usual", {"*": "AB"})
+    a, c = await made("A"), await made("C")
+    stage = Theatre(desk, desk.now_ms)
+    await rollouts.start(desk, rollouts.Order("usual", c, PLAN, acknowledged=True), "new model", timeout=0)
+    loop = loop_of(stage, "one")
+    for number in range(5):
+        assert (await loop.round()).steps == []
+        more = {"secondary": Side(a, "openai/m", 200), "alias": "usual", "at_ms": stage.now_ms}
+        await keep(desk.store, number, (a, c), **more)
+        stage.later(LOOK_MS)
+    assert [step.word for step in (await loop.round()).steps] == [Word.SHADOWED]
+    state = await desk.alias("usual")
+    assert state.rollout is not None
+    assert (state.rollout.phase, len(state.rollout.shadow_report), state.shadows) == (Phase.GATED, 64, ())
+    stage.later(LOOK_MS)
+    assert (await loop.round()).steps == [], "time alone opens no gate"
+    await proof(replace(desk, now_ms=stage.now_ms), "usual", c, a)
+    stage.later(LOOK_MS)
+    assert [step.word for step in (await loop.round()).steps] == [Word.GO]
+    state = await desk.alias("usual")
+    assert state.rollout is not None
+    assert state.rollout.phase is Phase.CANARY
+    entry = (await aliases.history(desk.store, "usual"))[0]
+    assert entry.evidence == " ".join(state.rollout.evidence) != ""
+    await proof(replace(desk, now_ms=stage.now_ms), "usual", c, a, scores=flips(ITEMS, 20), ended_ms=stage.now_ms)
+    stage.later(LOOK_MS)
+    assert [step.causes for step in (await loop.round()).steps] == [("gate_no_go",)]
+    await proof(replace(desk, now_ms=stage.now_ms), "usual", c, a, ended_ms=stage.now_ms)
+    stage.later(LOOK_MS)
+    assert [step.word for step in (await loop.round()).steps] == [Word.CLEARED]
+
+
+async def test_a_candidate_that_fails_in_shadow_is_aborted(desk: Desk, made: Make, placed: Place) -> None:
+    """Failed calls above what the plan tolerates end it before anybody was exposed, and bar the candidate."""
+    state = await placed("agent", {"*": "AB"})
+    a, c = await made("A"), await made("C")
+    await rolling(desk, state, c, Phase.SHADOWING)
+    for number in range(3):
+        told = job(number, pair=f"p{number}", primary=a, candidate=c, alias="agent", at_ms=desk.now_ms)
+        broke = msgspec.structs.replace(line(told), candidate=Side(c, "m", 500, "server_error"))
+        await pairs.finish(desk.store, "agent", c, broke, desk.now_ms)
+    done = await loop_of(Theatre(desk, desk.now_ms), "one").round()
+    assert [(step.word, step.phase) for step in done.steps] == [(Word.SHADOW_FAILED, Phase.ABORTED)]
+    assert list((await desk.alias("agent")).barred) == [c]
