@@ -221,17 +221,17 @@ class Batch:
     observed: list[str | bytes | int] = field(default_factory=list)
 
     def exposed(self, unread: Unread) -> None:
-        """Add exposures. A run has its arm for good; a tenant or user may come again under another allocation, and does so once."""
-        by_run = self.rollout.plan.by == "run"
+        """Add exposures. A run has its arm for good; a tenant, a user or a nameless agent's opening may come again under another
+        allocation, and counts once under each."""
         for entry in self._entries(unread, _exposure):
             if not self._has(entry) or entry.salt != self.rollout.id:
                 continue
             unit, other = entry.unit or entry.run, Arm.STABLE if entry.arm == Arm.CANARY else Arm.CANARY
-            key, scope = key_of(entry.lane, entry.arm, entry.allocation), "" if by_run else str(entry.allocation)
+            scope = "" if unit == entry.run else str(entry.allocation)
+            key = key_of(entry.lane, entry.arm, entry.allocation)
             mine, theirs = (_member("unit", f"{entry.lane} {scope} {arm}", unit) for arm in (entry.arm, other))
             self.observed += (mine, theirs, f"units {key}")
-            if not by_run:
-                self.observed += (_member("first", entry.lane, unit), b"", f"first {key}")
+            self.observed += (_member("first", entry.lane, unit), b"", f"first {key}")
             if entry.arm == Arm.CANARY:
                 self.newest_ms = max(self.newest_ms, entry.at_ms)
 

@@ -70,6 +70,7 @@ async def test_a_unit_counts_once_per_metric(store: Store) -> None:
     await add(store, event("s2", "stable", values={"latency_ms": 1.0, "outcome.really ok": 1.0}))
     expected = Tally(
         units={CANARY: 1, STABLE: 2},
+        first={CANARY: 1, STABLE: 2},
         bad={"error": {CANARY: 1}, "latency_ms": {CANARY: 1, STABLE: 1}},
         seen={"outcome.really ok": {STABLE: 1}},
         trips={"undeclared_tool": 1},
@@ -105,6 +106,15 @@ async def test_tenants_come_again(store: Store) -> None:
     assert (await advance(store, ALIAS, plan)).twice == 1
     await add(store, event("r1", "stable", unit="t1", bad=("error",)), event("r3", bad=("error",), **wider))
     assert (await advance(store, ALIAS, plan)).bad == {"error": {STABLE: 1}}
+
+
+async def test_nameless_agents_come_again(store: Store) -> None:
+    """A nameless agent sticks by its opening, which comes again: another arm at a wider weight is the ramp, and no fault."""
+    opening: dict[str, Any] = {"unit": "o1"}
+    await add(store, exposure("r1", "stable", **opening), exposure("r2", allocation=2500, **opening))
+    found = await advance(store, ALIAS, ROLLOUT)
+    assert found.twice == 0 and found.first == {STABLE: 1}
+    assert found.units == {STABLE: 1, "* canary 2500": 1}
 
 
 async def test_a_run_in_both_arms_is_a_fault(store: Store) -> None:
@@ -191,7 +201,7 @@ async def test_another_rollout_counts_afresh(store: Store) -> None:
     assert (await advance(store, ALIAS, ROLLOUT)).units == {CANARY: 1}
     later = made("b" * 16, version=9)
     await add(store, exposure("r1", version=9, salt=later.id))
-    assert await advance(store, ALIAS, later) == Tally(units={CANARY: 1}, newest_ms=7)
+    assert await advance(store, ALIAS, later) == Tally(units={CANARY: 1}, first={CANARY: 1}, newest_ms=7)
     with pytest.raises(Fault) as refused:
         await advance(store, ALIAS, ROLLOUT)
     assert refused.value.code == "rollout_state"

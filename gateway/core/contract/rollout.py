@@ -222,7 +222,8 @@ class Tally(msgspec.Struct, frozen=True):
     first_bad_ms: int = 0
     """Wall clock of the canary's first bad event of a metric that rolls back; 0 for none."""
     first: dict[str, int] = {}
-    """Units by their first exposure, whose arm is random; a tenant or user that comes again under another allocation is in `units` again."""
+    """Units by their first exposure, whose arm is random; a tenant, user or opening that comes again under another
+    allocation is in `units` again."""
     lost_ms: int = 0
     """Store's clock when entries were last found gone before they were counted; 0 for never."""
 
