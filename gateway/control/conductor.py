@@ -17,7 +17,7 @@ from gateway.control.desk import Desk
 from gateway.control.facts import Watch
 from gateway.control.turned import AUTHOR, entry_of, told
 from gateway.core.contract.alias import AliasState
-from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.contract.fault import Fault
 from gateway.core.contract.rollout import EXPOSED, Facts, Phase, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.judge import Due
@@ -113,6 +113,9 @@ class Conductor:
                     done.leader = False
                     return done
             await self._drive(state, done)
+            if not self.leads:
+                done.leader = False
+                return done
         return done
 
     async def _read(self, desk: Desk) -> dict[str, AliasState]:
@@ -180,21 +183,20 @@ class Conductor:
                 log.warning("a newer process writes this alias", alias=name)
                 self._step_back()
                 return
-            await self._failed(state, fault, done)
+            log.warning("a rollout could not be looked at", alias=name, code=fault.code, problem=fault.message)
+            await self._failed(state, done)
         except Exception as error:  # noqa: BLE001 - it is frozen like one that cannot be read, and the others are driven on
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename.rpartition('gateway/')[2]}:{place.lineno}"
             log.error("a rollout broke its round", alias=name, error=type(error).__name__, where=where)  # noqa: TRY400 - told by kind
-            broken = Fault(Kind.INTERNAL, "internal", "the log tells where", side=Side.GATEWAY)
-            await self._failed(state, broken, done)
+            await self._failed(state, done)
         else:
             self._errors.pop(name, None)
 
-    async def _failed(self, state: AliasState, fault: Fault, done: Round) -> None:
+    async def _failed(self, state: AliasState, done: Round) -> None:
         """Count a failure; after several in a row freeze the rollout, if the store takes that."""
         name = state.name
         count = self._errors[name] = self._errors.get(name, 0) + 1
-        log.warning("a rollout could not be looked at", alias=name, code=fault.code, problem=fault.message, count=count)
         rollout = state.rollout
         if count < judge.ERRORS or rollout is None:
             return
