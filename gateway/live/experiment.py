@@ -210,4 +210,5 @@ def _event(life: Life, stamp: Stamp, step: Step, bad: list[str], trips: tuple[st
         bad=tuple(bad),
         values=values,
         trips=trips,
+        tenant=stamp.tenant,
     )

@@ -190,6 +190,7 @@ async def _report(worker: Worker, life: Life, run: str, body: bytes) -> None:
             unit=stamp.unit or stamp.run,
             version=stamp.version,
             values={f"outcome.{name}": float(value) for name, value in metrics.items()},
+            tenant=stamp.tenant,
         )
         worker.store.event(stamp.alias, told)
 

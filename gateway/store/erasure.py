@@ -83,6 +83,7 @@ async def drop_entries(store: Store, alias: str, whose: Whose) -> dict[str, int]
     removed = {"line": await _drop(store, store.keys.diffs(alias), lambda told: _line_is(told, whose))}
     removed["step"] = await _drop(store, store.keys.steps(alias), lambda told: _step_is(told, whose, requests))
     removed["exposure"] = await _drop(store, store.keys.exposures(alias), lambda told: _entry_is(told, whose))
+    removed["event"] = await _drop(store, store.keys.events(alias), lambda told: _entry_is(told, whose))
     return {kind: number for kind, number in removed.items() if number}
 
 

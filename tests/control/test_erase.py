@@ -12,7 +12,7 @@ from gateway.control.desk import Desk
 from gateway.control.erase import erase
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.journal import Exposure, Plan, Step
+from gateway.core.contract.journal import Event, Exposure, Plan, Step
 from gateway.core.contract.run import Stamp, run_digest
 from gateway.core.contract.shadowing import Erased
 from gateway.settings.model import KeySettings
@@ -40,6 +40,8 @@ async def fill(desk: Desk, tenant: str) -> None:
         await do("SET", keys.link(tenant, f"call_{run}"), msgspec.json.encode(Linked(run, "agent")))
         exposed = Exposure(run, tenant, "agent", "rel_a", "stable", 0, "", 1)
         await do("XADD", keys.exposures("agent"), "*", "entry", msgspec.json.encode(exposed))
+        event = Event(run, "rel_a", "stable", 1, 500, unit=f"{tenant}/{run}", tenant=tenant)
+        await do("XADD", keys.events("agent"), "*", "entry", msgspec.json.encode(event))
         await keep(desk.store, hash((tenant, run)) % 10_000, AB, alias="agent", tenant=tenant, run=run)
         told = msgspec.json.encode(job(tenant=tenant, run=run))
         for stream in (keys.shadow_jobs(), keys.shadow_dead()):
@@ -90,7 +92,7 @@ async def test_i9_nothing_of_a_tenant_is_left(
     assert "acme" in before and "acme" not in left
     assert before.count("other") == left.count("other")
     assert told.removed == {
-        "pair": 2, "link": 2, "run": 2, "journal": 2, "limits": 1, "line": 2, "step": 2, "exposure": 2, "job": 4,
+        "pair": 2, "link": 2, "run": 2, "journal": 2, "limits": 1, "line": 2, "step": 2, "exposure": 2, "event": 2, "job": 4,
     }  # fmt: skip
     ((_, fields),) = await desk.store.do("XRANGE", "trivet:erasures", "-", "+")
     receipt = msgspec.json.decode(dict(fields)[b"entry"] if isinstance(fields, dict) else fields[1])
@@ -115,7 +117,7 @@ async def test_one_run_goes_and_the_others_stay(desk: Desk, placed: Place) -> No
     await placed("agent", {"*": "A"})
     await fill(desk, "acme")
     told = await whole(desk, "acme", "one")
-    assert told.removed == {"pair": 1, "link": 1, "run": 1, "journal": 1, "line": 1, "exposure": 1, "job": 2}
+    assert told.removed == {"pair": 1, "link": 1, "run": 1, "journal": 1, "line": 1, "exposure": 1, "event": 1, "job": 2}
     left = await dump(desk)
     assert "call_two" in left and "call_one" not in left
     assert await pairs.erased(desk.store, "acme", "one", 1) and not await pairs.erased(desk.store, "acme", "two", 1)

@@ -106,6 +106,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Metrics with a value; whether it is bad is for the guardrail that reads it to say."""
     trips: tuple[str, ...] = ()
     """Tripwires that were hit."""
+    tenant: str = ""
+    """Whose run it is: what an erasure looks for."""
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
