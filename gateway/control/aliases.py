@@ -20,6 +20,7 @@ from gateway.control.moves import (
     finished,
     forward,
     no_rollout,
+    not_barred,
     now,
     unchanged,
     with_lanes,
@@ -190,6 +191,7 @@ async def _checked(desk: Desk, before: AliasState, after: AliasState, permission
         release = await desk.release(name)
         if all(name != lane.release for lane in before.lanes.values()):
             callable_or_fault(desk, release)
+            not_barred(before, name)
         if name not in proven:
             stands = await standing(desk, before.name, name, replaced(before, after, name))
             found, recorded = permitted(desk, before, release, permission, stands)

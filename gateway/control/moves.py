@@ -99,6 +99,15 @@ def no_rollout(state: AliasState) -> None:
         raise Fault(Kind.CONFLICT, "rollout_active", message, param="alias")
 
 
+def not_barred(state: AliasState, release: str) -> None:
+    """Raises Fault `candidate_barred` for a release that a rollout took back: nothing brings it in again by itself."""
+    if release in state.barred:
+        message = (
+            f"release {release} is barred: {state.barred[release]}. `trivet rollout retry` lifts that, with a reason."
+        )
+        raise Fault(Kind.CONFLICT, "candidate_barred", message, param="release")
+
+
 def with_lanes(state: AliasState, lanes: Mapping[str, Lane]) -> AliasState:
     """The state with these lanes and everything else as it was."""
     return msgspec.structs.replace(state, lanes=dict(lanes))

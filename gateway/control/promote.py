@@ -8,7 +8,17 @@ from __future__ import annotations
 import msgspec
 
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.moves import Move, callable_or_fault, finished, forward, no_rollout, now, unchanged, with_lanes
+from gateway.control.moves import (
+    Move,
+    callable_or_fault,
+    finished,
+    forward,
+    no_rollout,
+    not_barred,
+    now,
+    unchanged,
+    with_lanes,
+)
 from gateway.control.standing import Standing, replaced, standing
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import Moved
@@ -32,7 +42,7 @@ async def promote(
     A GO of the alias's suites and a shadow are looked for in the store; the evidence goes into the history. `override` names
     who answers for a missing GO; it and the reason stay in the history for ever. `attested` says that an
     id of class unpinnable or unknown is fixed. Raises Fault: 409 `gate_not_green` or `no_shadow` by stakes, 400
-    `unpinned_model`, 409 `release_blocked`, `release_dead`, `rollout_active` or `pointer_moved`, 404 for unknown names.
+    `unpinned_model`, 409 `release_blocked`, `release_dead`, `rollout_active`, `candidate_barred` or `pointer_moved`, 404 for unknown names.
     """
     why = checked_reason(reason)
     state = await desk.alias(alias)
@@ -42,6 +52,7 @@ async def promote(
     lanes = {name: forward(lane, release, desk.warm(alias)) for name, lane in state.lanes.items()}
     if lanes == state.lanes:
         return unchanged("promote", state, f"{release} is stable in every lane already")
+    not_barred(state, release)
     wanted = with_lanes(state, lanes)
     stands = await standing(desk, alias, release, replaced(state, wanted, release))
     warnings, records = permitted(desk, state, target, Permission(why, override, attested), stands)

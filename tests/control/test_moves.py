@@ -5,12 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.control.aliases import apply
+from gateway.control.desk import Desk
 from gateway.control.moves import backward, forward, no_rollout, unchanged, with_lanes
+from gateway.control.promote import promote
+from gateway.control.rollback import rollback
+from gateway.control.rollouts import retry
 from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.records import PointerFile, PointerWant
 from gateway.core.contract.rollout import TERMINAL, Phase
 from gateway.core.rollout import lanes
-from tests.control.rolling import rollout
+from tests.control.conftest import Make, Place
+from tests.control.rolling import rolling, rollout
 
 STATE = AliasState("support", 7, {"*": Lane("rel_a"), "tenant:acme": Lane("rel_b")})
 
@@ -42,3 +49,18 @@ def test_a_rollout_in_progress_keeps_the_lanes_to_itself(phase: Phase) -> None:
     with pytest.raises(Fault, match="rollout_active"):
         no_rollout(state)
     no_rollout(msgspec.structs.replace(state, rollout=rollout("rel_b", "rel_a", Phase.ABORTED)))
+
+
+@pytest.mark.anyio
+async def test_what_a_rollout_took_back_is_brought_in_by_nobody(desk: Desk, made: Make, placed: Place) -> None:
+    """Neither a promotion nor a pointer file that is applied again makes a barred release stable, until its bar is lifted."""
+    state = await placed("agent", {"*": "AB"})
+    c = await made("C")
+    await rolling(desk, state, c, Phase.COMPLETED)
+    await rollback(desk, "agent", "bad", timeout=0)
+    with pytest.raises(Fault, match="candidate_barred"):
+        await promote(desk, "agent", c, "again", timeout=0)
+    with pytest.raises(Fault, match="candidate_barred"):
+        await apply(desk, PointerFile({"agent": PointerWant({"*": c})}), "from git", timeout=0)
+    await retry(desk, "agent", "fixed upstream", timeout=0)
+    assert (await promote(desk, "agent", c, "again", timeout=0)).changed
