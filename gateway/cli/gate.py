@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from gateway.cli import gate_run, gate_shown
+from gateway.cli import gate_inspect, gate_run, gate_shown
 from gateway.cli.reach import HERE, Reach
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def build() -> App:
     app = App(name="gate", help="Whether a candidate may take the incumbent's place, by what both answer.")
     app.command(check)
     app.command(gate_run.run)
+    app.command(gate_inspect.inspect)
     return app
 
 
