@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,8 @@ from gateway.core.contract.rollout import Action, Facts, Finding, Phase, Verdict
 from gateway.telemetry.counters import Registry
 from gateway.wiring import conducting
 from tests.control.rolling import rollout
+from tests.gateway_process import running
+from tests.store.servers import RealRedis
 
 FINDING = Finding("error", Action.ROLLBACK, Verdict.PASS, 1.5, 20.0, 1, 10, 1, 10, 1.0)
 
@@ -80,3 +86,33 @@ def test_each_process_has_a_name_of_its_own() -> None:
         raise AssertionError
 
     assert conducting.conductor(desk)._holder != conducting.conductor(desk)._holder
+
+
+def test_another_process_goes_on_when_one_ends(tmp_path: Path) -> None:
+    """Of two background processes of a store one drives; the other is told so, stands by, and drives within two rounds once the first
+    has ended in order. Orders work at either."""
+    alias = {"agent": {"stakes": "low", "first_release": {"model": "openai/gpt-4o-2024-08-06"}}}
+    with RealRedis(tmp_path) as server:
+        of_store: dict[str, Any] = {"store": {"redis": server.url}, "stamp_keys": ["k" * 48], "aliases": alias}
+        roles = ("--roles", "control")
+        with running(arguments=roles, **of_store) as first, running(arguments=roles, **of_store) as second:
+
+            def driver() -> str:
+                return str(second.json("rollout", "status", "agent")["conductor"])
+
+            holder = until(driver)
+            leads, stands_by = (first, second) if f":{first.pid('control')}:" in holder else (second, first)
+            for gateway, shown in ((leads, b"trivet_control_leader 1"), (stands_by, b"trivet_control_leader 0")):
+                until(lambda of=gateway, what=shown: "yes" if what in of.get(of.admin + "/metrics")[1] else "")  # type: ignore[misc]
+            leads.stop()
+            again = until(lambda: str(stands_by.json("rollout", "status", "agent")["conductor"]))
+            assert f":{stands_by.pid('control')}:" in again
+
+
+def until(told: Callable[[], str], seconds: float = 5.0) -> str:
+    """What is told once it is anything."""
+    end = time.monotonic() + seconds
+    while not (found := told()):
+        assert time.monotonic() < end, "nobody drives"
+        time.sleep(0.05)
+    return found
