@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
+from gateway.control.baseline import LEAST, baseline
 from gateway.control.desk import Desk
 from gateway.core.contract.alias import EVERYONE, AliasState
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Step
 from gateway.core.contract.records import Record
-from gateway.core.contract.rollout import Plan
+from gateway.core.contract.rollout import Action, Plan, Rollout
 from gateway.core.contract.run import Source, Stamp
 from gateway.core.rollout.planning import BASE_RATE, Forecast, forecast
 from gateway.store import runs
@@ -58,6 +61,7 @@ async def planned(desk: Desk, alias: str, candidate: str, plan: Plan) -> Rollout
     base = base_rate(steps)
     told = forecast(plan, a_day, base_rate=base, secondary=round(desk.settings.shadow.secondary * 10_000))
     refused, unknown = _ruled(state, told, a_day)
+    unseen = await _unseen(desk, state, candidate, plan)
     return RolloutPlan(
         alias=alias,
         candidate=candidate,
@@ -66,8 +70,26 @@ async def planned(desk: Desk, alias: str, candidate: str, plan: Plan) -> Rollout
         runs_a_day=a_day,
         base_rate=base,
         refused=refused,
-        warnings=(*told.warnings, *unknown),
+        warnings=(*told.warnings, *unknown, *unseen),
     )
+
+
+async def _unseen(desk: Desk, state: AliasState, candidate: str, plan: Plan) -> list[str]:
+    """Warnings of metrics that act and whose threshold the incumbent has not been observed often enough for."""
+    lanes = tuple(dict.fromkeys(stage.lane for stage in plan.stages))
+    pointer = next((state.lanes[lane] for lane in (*lanes, EVERYONE) if lane in state.lanes), None)
+    acting = tuple(guardrail for guardrail in plan.guardrails if guardrail.action is not Action.OBSERVE)
+    if pointer is None or not any(
+        (isinstance(g.above, str) and g.above) or (isinstance(g.below, str) and g.below) for g in acting
+    ):
+        return []
+    watched = msgspec.structs.replace(plan, guardrails=acting)
+    missing = (await baseline(desk, state.name, Rollout("", candidate, pointer.release, lanes, watched))).missing
+    return [
+        f"{metric}: the incumbent was observed {count} times of the {LEAST} that its threshold takes. Where that is so when the canary "
+        f"begins, its first stage ends frozen (no_data:{metric}); give it a number as its limit, or `observe`"
+        for metric, count in missing.items()
+    ]
 
 
 def refuse(found: RolloutPlan) -> None:

@@ -16,7 +16,7 @@ from gateway.control.baseline import NAMELESS_LIMIT, baseline
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.facts import Watch
 from gateway.control.moves import Move, callable_or_fault, finished, now
-from gateway.control.turned import entry_of
+from gateway.control.turned import entry_of, told
 from gateway.control.waits import waits
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault, Kind
@@ -24,7 +24,7 @@ from gateway.core.contract.records import Acknowledgement
 from gateway.core.contract.release import Snapshot
 from gateway.core.contract.rolling import RolloutMoved, RolloutStatus
 from gateway.core.contract.rollout import Facts, Phase, Plan, Rollout, Word
-from gateway.core.rollout import machine
+from gateway.core.rollout import judge, machine
 from gateway.core.rollout.rigor import Refused, Warned, may_release
 from gateway.settings.shadows import WHOLE
 from gateway.store import aliases, lease, releases
@@ -115,7 +115,8 @@ async def order(
     """Say a person's word to the rollout of an alias; `name` is who answers for an override.
 
     Raises Fault: 404 `alias_unknown`, 409 `rollout_none`, `rollout_state` with what is possible, `pointer_moved` after a race
-    (never for an abort or a freeze), 400 `reason_missing` where the stakes ask for one.
+    (never for an abort or a freeze), 400 `reason_missing` where the stakes ask for one. An approval looks at the data first: what
+    would freeze it or roll it back now refuses it with `rollout_state`, and so does what cannot be read.
     """
     why = checked_reason(reason) if reason or word in _REASONED else ""
     limits: dict[str, float] | None = None
@@ -126,6 +127,8 @@ async def order(
             return _unchanged(word, state, f"it has ended already: {rollout.phase.value}")
         stakes = desk.stakes(state)
         warning = machine.warning(rollout, word, stakes)
+        if word is Word.APPROVE and rollout.phase is Phase.AWAITING_APPROVAL:
+            await _nothing_against(desk, state, rollout)
         if word in MEASURED and rollout.phase is Phase.GATED:
             limits = dict((await baseline(desk, alias, rollout)).limits)
         turned = machine.turn(
@@ -211,6 +214,18 @@ async def status(desk: Desk, alias: str) -> RolloutStatus:
         heard_ms=heard,
         warnings=tuple(warnings),
     )
+
+
+async def _nothing_against(desk: Desk, state: AliasState, rollout: Rollout) -> None:
+    """Raises Fault `rollout_state` where the data of this moment would freeze the rollout or take it back, before a round saw it."""
+    facts = await Watch().facts(desk, state, rollout)
+    found = judge.due(rollout, facts, desk.stakes(state))
+    if found is not None and found.word in (Word.REGRESSION, Word.FREEZE):
+        message = (
+            f"approve: the numbers of now speak against it: {told(found.causes)}. Nothing was widened; "
+            f"`trivet rollout status {state.name}` shows them."
+        )
+        raise Fault(Kind.CONFLICT, "rollout_state", message)
 
 
 def _rollout(state: AliasState) -> Rollout:

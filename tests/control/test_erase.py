@@ -117,7 +117,16 @@ async def test_one_run_goes_and_the_others_stay(desk: Desk, placed: Place) -> No
     await placed("agent", {"*": "A"})
     await fill(desk, "acme")
     told = await whole(desk, "acme", "one")
-    assert told.removed == {"pair": 1, "link": 1, "run": 1, "journal": 1, "line": 1, "exposure": 1, "event": 1, "job": 2}
+    assert told.removed == {
+        "pair": 1,
+        "link": 1,
+        "run": 1,
+        "journal": 1,
+        "line": 1,
+        "exposure": 1,
+        "event": 1,
+        "job": 2,
+    }
     left = await dump(desk)
     assert "call_two" in left and "call_one" not in left
     assert await pairs.erased(desk.store, "acme", "one", 1) and not await pairs.erased(desk.store, "acme", "two", 1)

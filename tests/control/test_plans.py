@@ -10,6 +10,7 @@ from gateway.control.plans import DAY_MS, HOUR_MS, base_rate, planned, rates, re
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.journal import Step
+from gateway.core.contract.rollout import Action, Guardrail
 from gateway.core.contract.run import Source, Stamp
 from gateway.core.rollout.planning import BASE_RATE
 from gateway.store.records import encode_entry
@@ -67,3 +68,28 @@ async def test_a_plan_longer_than_its_deadline_is_refused(desk: Desk, made: Make
     assert "5 % of *: needs 1.7 days" in caught.value.message
     with pytest.raises(Fault, match="release_unknown"):
         await planned(desk, "agent", "rel_0000000000000000", PLAN)
+
+
+async def test_thresholds_that_cannot_be_fixed_are_told_beforehand(desk: Desk, made: Make, placed: Place) -> None:
+    """A metric that acts and has no hundred observations of the incumbent will freeze its stage: the plan says so, with the way round;
+    one that is only observed, or has a number, is not mentioned."""
+    await placed("agent", {"*": "A"})
+    a, b = await made("A"), await made("B")
+    values = (
+        Guardrail("latency_ms", Action.FREEZE, above="p95"),
+        Guardrail("steps", Action.FREEZE, above=40.0),
+        Guardrail("cost_micro", Action.OBSERVE, above="p95"),
+    )
+    plan = msgspec.structs.replace(PLAN, guardrails=(*PLAN.guardrails, *values))
+
+    async def told() -> list[str]:
+        found = await planned(desk, "agent", b, plan)
+        return [warning for warning in found.warnings if "was observed" in warning]
+
+    (warning,) = await told()
+    assert warning.startswith("latency_ms: the incumbent was observed 0 times of the 100")
+    assert "no_data:latency_ms" in warning
+    for number in range(100):
+        entry = encode_entry(msgspec.structs.replace(step(number, at_ms=desk.now_ms), release=a))
+        await desk.store.do("XADD", desk.store.keys.steps("agent"), "*", "entry", entry)
+    assert await told() == []

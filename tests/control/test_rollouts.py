@@ -17,7 +17,7 @@ from gateway.core.contract.rollout import Phase, Word
 from gateway.core.rollout import machine
 from gateway.store import aliases, lease
 from tests.control.conftest import Make, Place
-from tests.control.rolling import PLAN, rolling
+from tests.control.rolling import PLAN, Theatre, rolling
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_abort_wins_where_an_approval_is_told(
 ) -> None:
     """Two people at once: the first write counts. An abort that lost is tried again and holds, an approval that lost is refused."""
     assert rolled.rollout is not None
-    waiting = msgspec.structs.replace(rolled.rollout, phase=Phase.AWAITING_APPROVAL)
+    waiting = msgspec.structs.replace(rolled.rollout, phase=Phase.AWAITING_APPROVAL, override="alice: test")
     state = await aliases.write(desk.store, rolled, machine.state_after(rolled, waiting, 3), desk.entry("x", "test"))
     write, read = aliases.write, type(desk).alias
 
@@ -145,6 +145,31 @@ async def test_abort_wins_where_an_approval_is_told(
     assert after.version == state.version + 3
     assert after.rollout is not None
     assert after.rollout.phase is Phase.ABORTED
+
+
+async def test_an_approval_looks_at_the_data_first(desk: Desk, made: Make, placed: Place) -> None:
+    """What failed, tripped or went missing since the last round refuses an approval, with what it is; with clean numbers it counts."""
+    state = await placed("agent", {"*": "AB"})
+    c = await made("C")
+    state = await rolling(desk, state, c, Phase.AWAITING_APPROVAL)
+    with pytest.raises(Fault, match="rollout_state") as missing:
+        await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
+    assert "no longer counts" in missing.value.message
+    assert state.rollout is not None
+    answered = msgspec.structs.replace(state.rollout, override="alice: test")
+    await aliases.write(desk.store, state, machine.state_after(state, answered, 3), desk.entry("x", "test"))
+    stage = Theatre(desk, desk.now_ms)
+    await stage.serve(9, bad=("error",))
+    with pytest.raises(Fault, match="rollout_state") as caught:
+        await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
+    assert "error: a guardrail regressed" in caught.value.message
+    assert await stage.phase() == ("awaiting_approval", 0)
+    await desk.store.do("SET", desk.store.keys.rollout_counts("agent"), "broken")
+    with pytest.raises(Fault):
+        await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
+    await desk.store.do("DEL", desk.store.keys.rollout_counts("agent"), desk.store.keys.events("agent"))
+    await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
+    assert await stage.phase() == ("canary", 1)
 
 
 async def test_abort_during_promoting_wins(desk: Desk, made: Make, placed: Place) -> None:

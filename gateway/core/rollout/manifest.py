@@ -102,6 +102,8 @@ class Preset:
     rate: str
     grace: str
     deadline: str
+    observed: tuple[str, ...] = ()
+    """Metrics that only report unless the manifest names them."""
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -129,10 +131,12 @@ PRESETS: Mapping[str, Preset] = {
         rate="100%",
         grace="72h",
         deadline="28d",
+        observed=("latency_ms", "steps"),
     ),
 }
 """`default` grows in Argo's customary steps; 100 canary runs see a tripling of a base rate of 2 % (rollout.md 3.2). `low-traffic`
-has few steps, because each needs runs, and waits longer, because they come slowly: it sees only what is much worse."""
+has few steps, because each needs runs, and waits longer, because they come slowly: it sees only what is much worse. Its values are
+observed: the p95 of the incumbent takes a hundred observations, which few runs may not bring, and without it a stage ends frozen."""
 _FAILURES, _APPROVAL = "5%", "3d"
 
 
@@ -165,7 +169,7 @@ def plan_of(manifest: Manifest) -> Plan:
     return Plan(
         stages=stages,
         promoting=promoting,
-        guardrails=_guardrails(manifest),
+        guardrails=_guardrails(manifest, preset),
         by=manifest.by,
         trios=trios,
         shadow_rate=rate,
@@ -230,13 +234,14 @@ def _shadow(manifest: Manifest, preset: Preset) -> tuple[int, int, int]:
     return trios, rate, failures
 
 
-def _guardrails(manifest: Manifest) -> tuple[Guardrail, ...]:
-    """Every metric the gateway sees, by its default or as the manifest changes it, then the outcomes that are named."""
+def _guardrails(manifest: Manifest, preset: Preset) -> tuple[Guardrail, ...]:
+    """Every metric the gateway sees, by its default or as preset or manifest change it, then the outcomes that are named."""
     for name in manifest.guardrails:
         if not is_known(name):
             _refuse(f"guardrails.{name[:64]}", f"is not a metric; there are {', '.join(METRICS)} and outcome.NAME")
     names = [*METRICS, *(name for name in manifest.guardrails if name not in METRICS)]
-    found = tuple(_guardrail(name, manifest.guardrails.get(name)) for name in names)
+    asked = {**dict.fromkeys(preset.observed, Action.OBSERVE), **manifest.guardrails}
+    found = tuple(_guardrail(name, asked.get(name)) for name in names)
     if all(each.action is not Action.ROLLBACK for each in found):
         _refuse("guardrails", "must have one metric that rolls back; without any, time alone would promote")
     return found

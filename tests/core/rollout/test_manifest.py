@@ -51,6 +51,18 @@ def test_low_traffic_waits_longer_for_less() -> None:
     assert (plan.promoting.weight, plan.shadow_rate, plan.deadline_ms) == (9000, 10_000, 28 * 24 * HOUR)
 
 
+def test_low_traffic_only_observes_what_needs_a_hundred_observations() -> None:
+    """Latency and steps hold nothing up there, unless the manifest names them: then they act as they do by default, or as it says."""
+
+    def acts(**guardrails: Any) -> dict[str, Action]:
+        found = planned(preset="low-traffic", guardrails=guardrails).guardrails
+        return {each.metric: each.action for each in found if each.metric in ("latency_ms", "steps", "error")}
+
+    assert acts() == {"error": Action.ROLLBACK, "latency_ms": Action.OBSERVE, "steps": Action.OBSERVE}
+    assert acts(latency_ms={"above": 20_000})["latency_ms"] is Action.FREEZE
+    assert acts(steps="rollback")["steps"] is Action.ROLLBACK
+
+
 def test_lanes_and_steps() -> None:
     """Lanes come in their order, each with its own steps or the common ones; what a step leaves out the preset says."""
     plan = planned(
