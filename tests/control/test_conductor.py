@@ -92,14 +92,17 @@ async def test_from_start_to_completed(stage: Theatre, made: Make) -> None:
     assert (await loop.round()).steps == []
 
 
-async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre, made: Make) -> None:
-    """Bad runs on the candidate take it off in the round that sees them: weight 0, barred, the reason in words, and how long ago the
-    first bad event was."""
-    c = await canary(stage, made)
+@pytest.mark.parametrize("phase", [Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.PROMOTING])
+async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre, made: Make, phase: Phase) -> None:
+    """flagger#1801 and kin: bad runs on the candidate take it off in the round that sees them, also while a person is waited for, frozen,
+    or promoting: weight 0, barred, the reason in words, and how long ago the first bad event was."""
+    c = await canary(stage, made, phase)
     loop = loop_of(stage, "one")
     await stage.serve(3)
     stage.later(400)
-    await stage.serve(5, bad=("error",))
+    await stage.serve(
+        80 if phase is Phase.PROMOTING else 9, bad=("error",)
+    )  # with few in the control, it takes more to tell
     stage.later(250)
     done = await loop.round()
     assert [(step.word, step.causes) for step in done.steps] == [(Word.REGRESSION, ("guardrail:error",))]
