@@ -14,10 +14,14 @@ from gateway.cli.exits import Exit
 from gateway.cli.reach import HERE, Failed, Reach
 
 if TYPE_CHECKING:
+    from gateway.admin.gate_asks import GateWork
     from gateway.core.contract.gate_run import GateFinished, GatePlan, GateProgress
 
 PAUSE_SECONDS = 1.0
 """Before the next look while somebody else asks what is left."""
+AGAIN = 20
+"""Looks in a row that may fail once a run has begun to be answered: the gateway may be starting anew."""
+AGAIN_SECONDS = 3.0
 
 
 def run(  # noqa: PLR0913 - a verb has the options it needs
@@ -68,6 +72,8 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
         found = _begun(reach, planned, suite, budget, yes=yes)
     else:
         found = reach.call("gate.show", GateOne(resume))
+        if found.alias != alias:
+            raise Failed(Exit.USAGE, f"run {found.id} is of alias {found.alias}")
     try:
         found = _worked(reach, found, _micro(budget))
     except (KeyboardInterrupt, Failed):
@@ -140,11 +146,26 @@ def _worked(reach: Reach, found: GateProgress, budget_micro: int) -> GateProgres
         first = True
         while first or not found.over:
             first, before = False, found.done
-            found = reach.call("gate.work", GateWork(found.id, budget_micro))
+            found = _next(reach, found, GateWork(found.id, budget_micro))
             bar.update(task, completed=found.done, description=_said(found))
             if found.done == before and not found.over:
                 time.sleep(PAUSE_SECONDS)
     return found
+
+
+def _next(reach: Reach, found: GateProgress, ask: GateWork) -> GateProgress:
+    """One piece of work, asked for again while the gateway is away. Raises Failed."""
+    for left in range(AGAIN if found.done else 0, -1, -1):
+        try:
+            after: GateProgress = reach.call("gate.work", ask)
+        except Failed as failed:
+            if failed.code != Exit.UNREACHABLE or not left:
+                raise
+            show.note(f"{failed.message}; trying again")
+            time.sleep(AGAIN_SECONDS)
+        else:
+            return after
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _said(found: GateProgress) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.admin.gate_asks import GateWork
+from gateway.cli import gate_run
 from gateway.cli.exits import Exit
 from gateway.cli.gate_run import run, show_plan, show_progress
 from gateway.cli.reach import Failed, Reach
@@ -26,6 +28,38 @@ def test_a_plan_and_a_progress_are_told(capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr()
     for part in ("7 of 10", "3 of 4", "0 of 2", "timeout 1", "2 calls of unknown price"):
         assert part in told.out
+
+
+class Away:
+    """A gateway that is away for some calls."""
+
+    json = direct = False
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
+
+    def call(self, _name: str, _ask: object) -> GateProgress:
+        """Fails, then answers that all is done."""
+        if self.lost:
+            self.lost -= 1
+            raise Failed(Exit.UNREACHABLE, "away")
+        return progress(10)
+
+
+def progress(done: int) -> GateProgress:
+    """A run of ten answers."""
+    return GateProgress("gate_1", "a", "c", "i", 10, done, 0, {}, {}, {}, 0, 0, 0, 0, 0, "", "")
+
+
+def test_a_gateway_that_starts_anew_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once something was answered it is asked for again for a while; a run that never began says at once what is wrong."""
+    monkeypatch.setattr(gate_run, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(gate_run, "AGAIN", 3)
+    ask = GateWork("gate_1")
+    assert gate_run._next(Away(3), progress(1), ask).done == 10  # type: ignore[arg-type]
+    for lost, done in ((4, 1), (1, 0)):
+        with pytest.raises(Failed, match="away"):
+            gate_run._next(Away(lost), progress(done), ask)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

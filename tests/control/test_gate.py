@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -53,6 +53,8 @@ class World:
     provider: Provider
     releases: dict[str, str]
     slow: list[float]
+    runs: list[str] = field(default_factory=list)
+    """Ids of runs that were begun."""
 
     def run(self, *words: str, status: int) -> dict[str, Any]:
         """`trivet gate run --json`."""
@@ -158,6 +160,7 @@ def test_a_run_that_broke_off_goes_on_where_it_was(world: World, monkeypatch: py
     world.provider.wait_for(before + 9, 20)
     killed.send_signal(signal.SIGKILL)
     run = killed.communicate()[1].decode().split("--resume ")[1].split()[0]
+    world.runs.append(run)
     world.slow[0] = 0.0
     monkeypatch.setattr(gates, "SILENT_MS", 700)
     found = world.run("--resume", run, "--direct", status=0)
@@ -195,6 +198,7 @@ def test_what_cannot_be_run_is_refused(world: World) -> None:
         (("other", "--release", good), 1, "declares no gate"),
         (("agent", "--release", good, "--suite", "safety"), 1, "no suite of kind safety"),
         (("agent", "--resume", "gate_0"), 1, "no run gate_0"),
+        (("other", "--resume", world.runs[0]), 2, "is of alias agent"),
         (("agent",), 2, "--release"),
         (("agent", "--release", good, "--url", "http://127.0.0.1:1"), 2, "--direct"),
         (("agent", "--release", good), 2, "say --yes"),
