@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from importlib import resources
 
+from gateway.core.pinning import lifecycle
 from gateway.core.pinning import prices as price_table
+from gateway.core.pinning.lifecycle import Calendar
 from gateway.core.pinning.prices import PriceTable
 from gateway.core.pinning.table import PinTable, parse
 
@@ -35,3 +37,8 @@ def pinning() -> PinTable:
 def prices() -> PriceTable:
     """List prices, by vendor."""
     return price_table.parse(text("prices.toml"))
+
+
+def calendar() -> Calendar:
+    """When snapshots retire, by vendor."""
+    return lifecycle.parse(text("lifecycle.toml"))

@@ -26,3 +26,8 @@ def test_only_suites_are_read(name: str) -> None:
     """A name that is no suite of ours reads nothing."""
     with pytest.raises(FileNotFoundError):
         tables.suite(name)
+
+
+def test_the_calendar_is_read() -> None:
+    """When snapshots retire ships with the gateway and is one that it can read."""
+    assert tables.calendar().find("openai", "gpt-4o-2024-08-06") is not None

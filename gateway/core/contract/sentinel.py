@@ -85,6 +85,8 @@ class Retirement(Record, frozen=True):
     source: str
     """A public page, or `provider` for the provider's own model endpoint."""
     read_ms: int
+    earliest: str = ""
+    """YYYY-MM-DD: the vendor says that it will not retire before; no date to plan by."""
 
 
 class WarmRow(Record, frozen=True):
