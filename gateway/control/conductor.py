@@ -18,7 +18,7 @@ from gateway.control.facts import Watch
 from gateway.control.turned import AUTHOR, entry_of, told
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.rollout import EXPOSED, Facts, Phase, Word
+from gateway.core.contract.rollout import EXPOSED, Action, Facts, Phase, Verdict, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.judge import Due
 from gateway.store import aliases, lease
@@ -282,7 +282,15 @@ async def limits_for(desk: Desk, state: AliasState, word: Word) -> dict[str, flo
 
 
 def _note(word: Word, facts: Facts, now_ms: int) -> str:
-    first = facts.tally.first_bad_ms
-    if word is not Word.REGRESSION or not first:
+    """The numbers that a regression was called on: the counts are gone from the status once a rollout has ended."""
+    if word is not Word.REGRESSION:
         return ""
-    return f"first bad event {max(now_ms - first, 0) / 1000:.2f} s before"
+    told = [
+        f"{f.metric}: {f.canary_bad} of {f.canary_units} on the candidate against {f.control_bad} of {f.control_units}, "
+        f"evidence {f.e_value:.3g} of {f.threshold:.3g}"
+        for f in facts.findings
+        if f.verdict is Verdict.FAIL and f.action is Action.ROLLBACK
+    ]
+    first = facts.tally.first_bad_ms
+    told += [f"first bad event {max(now_ms - first, 0) / 1000:.2f} s before"] * bool(first)
+    return "; ".join(told)

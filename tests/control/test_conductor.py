@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,14 +96,13 @@ async def test_from_start_to_completed(stage: Theatre, made: Make) -> None:
 @pytest.mark.parametrize("phase", [Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.PROMOTING])
 async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre, made: Make, phase: Phase) -> None:
     """flagger#1801 and kin: bad runs on the candidate take it off in the round that sees them, also while a person is waited for, frozen,
-    or promoting: weight 0, barred, the reason in words, and how long ago the first bad event was."""
+    or promoting: weight 0, barred, the reason in words, the numbers, and how long ago the first bad event was."""
     c = await canary(stage, made, phase)
     loop = loop_of(stage, "one")
     await stage.serve(3)
     stage.later(400)
-    await stage.serve(
-        80 if phase is Phase.PROMOTING else 9, bad=("error",)
-    )  # with few in the control, it takes more to tell
+    count = 120 if phase is Phase.PROMOTING else 9  # with few runs in the control, it takes more to tell
+    await stage.serve(count, bad=("error",))
     stage.later(250)
     done = await loop.round()
     assert [(step.word, step.causes) for step in done.steps] == [(Word.REGRESSION, ("guardrail:error",))]
@@ -113,7 +113,9 @@ async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre
     entry = (await aliases.history(stage.desk.store, "agent"))[0]
     assert (entry.actor, entry.action) == ("trivet", "rollout_regression")
     assert "error" in entry.reason
-    assert entry.note == "first bad event 0.25 s before"
+    numbers, _, first = entry.note.partition("; ")
+    assert re.fullmatch(r"error: \d+ of \d+ on the candidate against 0 of \d+, evidence \S+ of 20", numbers)
+    assert first == "first bad event 0.25 s before"
 
 
 async def test_a_takeover_goes_on_at_the_same_stage_with_the_same_counts(stage: Theatre, made: Make) -> None:
