@@ -12,6 +12,7 @@ import io
 import json
 import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import fsum, isclose
@@ -25,6 +26,18 @@ VERSION = 2
 ZSTANDARD = 93
 LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """Inspect's own words for a score: correct, incorrect, partial, no answer."""
+
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+)
+"""What Python raises for an archive that is damaged, encrypted or of another kind."""
 
 Decoder = Callable[[bytes, int], bytes]
 """Decompress Zstandard bytes to at most so many; raises ValueError for more and for what is none."""
@@ -43,7 +56,7 @@ def read_eval(data: bytes, name: str, unpack: Decoder | None, scorer: str = "") 
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}
-    except (zipfile.BadZipFile, ValueError, OverflowError) as error:
+    except BROKEN as error:
         raise Unreadable(f"{name}: is no .eval file, or was cut: {error}") from error
     if sum(entry.file_size for entry in entries.values()) > LARGEST:
         raise Unreadable(
@@ -69,7 +82,7 @@ def _unpacked(data: bytes, entry: zipfile.ZipInfo, name: str, unpack: Decoder | 
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 return archive.read(entry)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError) as error:
+        except BROKEN as error:
             raise Unreadable(f"{where}: cannot be unpacked: {error}") from error
     if unpack is None:
         raise Unreadable(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,16 @@ def test_none_of_them(text: bytes) -> None:
     """Anything else is refused with what is read."""
     with pytest.raises(Unreadable, match=r"some\.txt: is"):
         read(text, "some.txt")
+
+
+@pytest.mark.parametrize("file", ["inspect.eval", "inspect.json", "promptfoo.json", "lines.jsonl"])
+def test_damage_is_always_told(file: str) -> None:
+    """Bytes changed, lost or put in: a log is read or refused, and nothing else ever happens."""
+    whole, dice = (GOLDEN / file).read_bytes(), random.Random(7)
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(dice.randint(1, 6)):
+            at = dice.randrange(len(data))
+            data[at : at + dice.randint(0, 30)] = dice.choice([b"", b"\xff", b"null", b"1e999", b"{}", b"\x00\x63"])
+        with suppress(Unreadable):
+            read(bytes(data), "f", unpacker())
