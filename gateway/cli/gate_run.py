@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 1.0
 """Before the next look while somebody else asks what is left."""
 AGAIN = 20
-"""Looks in a row that may fail once a run has begun to be answered: the gateway may be starting anew."""
+"""Looks in a row that may fail once something was answered: the gateway may be starting anew."""
 AGAIN_SECONDS = 3.0
 
 
@@ -146,26 +146,38 @@ def _worked(reach: Reach, found: GateProgress, budget_micro: int) -> GateProgres
         first = True
         while first or not found.over:
             first, before = False, found.done
-            found = _next(reach, found, GateWork(found.id, budget_micro))
+            found = _next(reach, GateWork(found.id, budget_micro))
             bar.update(task, completed=found.done, description=_said(found))
             if found.done == before and not found.over:
                 time.sleep(PAUSE_SECONDS)
     return found
 
 
-def _next(reach: Reach, found: GateProgress, ask: GateWork) -> GateProgress:
+def _next(reach: Reach, ask: GateWork) -> GateProgress:
     """One piece of work, asked for again while the gateway is away. Raises Failed."""
-    for left in range(AGAIN if found.done else 0, -1, -1):
+    left = AGAIN
+    while True:
         try:
-            after: GateProgress = reach.call("gate.work", ask)
+            found: GateProgress = reach.call("gate.work", ask)
         except Failed as failed:
-            if failed.code != Exit.UNREACHABLE or not left:
+            if failed.code != Exit.UNREACHABLE or not left or not _begun_already(reach, ask.id):
                 raise
             show.note(f"{failed.message}; trying again")
             time.sleep(AGAIN_SECONDS)
+            left -= 1
         else:
-            return after
-    raise AssertionError("the last attempt returns or raises")
+            return found
+
+
+def _begun_already(reach: Reach, run: str) -> bool:
+    """Whether something was answered, or nobody can say: then it was a fine run until now, and not a wrong address."""
+    from gateway.admin.gate_asks import GateOne  # noqa: PLC0415
+
+    try:
+        found: GateProgress = reach.call("gate.show", GateOne(run))
+    except Failed as failed:
+        return failed.code == Exit.UNREACHABLE
+    return found.done > 0
 
 
 def _said(found: GateProgress) -> str:

@@ -35,11 +35,14 @@ class Away:
 
     json = direct = False
 
-    def __init__(self, lost: int) -> None:
+    def __init__(self, lost: int, done: int) -> None:
         self.lost = lost
+        self.done = done
 
-    def call(self, _name: str, _ask: object) -> GateProgress:
-        """Fails, then answers that all is done."""
+    def call(self, name: str, _ask: object) -> GateProgress:
+        """Work fails at first, then all is done; before that `done` is."""
+        if name == "gate.show":
+            return progress(self.done)
         if self.lost:
             self.lost -= 1
             raise Failed(Exit.UNREACHABLE, "away")
@@ -56,10 +59,10 @@ def test_a_gateway_that_starts_anew_ends_no_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(gate_run, "AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(gate_run, "AGAIN", 3)
     ask = GateWork("gate_1")
-    assert gate_run._next(Away(3), progress(1), ask).done == 10  # type: ignore[arg-type]
+    assert gate_run._next(Away(3, 1), ask).done == 10  # type: ignore[arg-type]
     for lost, done in ((4, 1), (1, 0)):
         with pytest.raises(Failed, match="away"):
-            gate_run._next(Away(lost), progress(done), ask)  # type: ignore[arg-type]
+            gate_run._next(Away(lost, done), ask)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
