@@ -235,7 +235,7 @@ def _sentence(record: RolloutStatus) -> str:
 def _head(record: RolloutStatus, rollout: Rollout) -> Iterator[Any]:
     from rich.text import Text  # noqa: PLC0415
 
-    gate = record.facts.gate.verdict if record.facts is not None else ""
+    gate = record.facts.gate.verdict if record.facts is not None and not rollout.ended else ""
     shadow = record.facts.shadow if record.facts is not None else None
     driver = f"{record.conductor or 'nobody'}" + (f", heard {record.heard_ms} ms ago" if record.heard_ms >= 0 else "")
     rows = (

@@ -24,7 +24,7 @@ from gateway.core.contract.rollout import EXPOSED, Facts, GateFacts, Phase, Roll
 from gateway.core.rollout import guardrails
 from gateway.core.rollout.machine import phase_of
 from gateway.store import aliases, pairs
-from gateway.store.guardrails import advance
+from gateway.store.guardrails import advance, tally
 
 LOOK_MS = 2000
 """How long the slower facts stay good: shadow, gate, alarms. Counts of guardrails are read anew each time."""
@@ -74,15 +74,15 @@ class Watch:
         if desk.now_ms - look.at_ms >= self.look_ms or desk.now_ms < look.at_ms:
             await self._slower(desk, state, rollout, look)
             look.at_ms = desk.now_ms
-        tally = await advance(desk.store, state.name, rollout) if phase in EXPOSED else Tally()
+        counted = await advance(desk.store, state.name, rollout) if phase in EXPOSED else Tally()
         return Facts(
             now_ms=desk.now_ms,
-            tally=tally,
-            findings=guardrails.findings(rollout, tally) if phase in EXPOSED else (),
-            health=guardrails.health(rollout, tally) if phase in EXPOSED else (),
+            tally=counted,
+            findings=guardrails.findings(rollout, counted) if phase in EXPOSED else (),
+            health=guardrails.health(rollout, counted) if phase in EXPOSED else (),
             shadow=look.shadow[1] if look.shadow is not None else None,
             gate=look.gate,
-            alarms=(*look.alarms, *["events_lost"] * (tally.lost_ms > rollout.since_ms)),
+            alarms=(*look.alarms, *["events_lost"] * (counted.lost_ms > rollout.since_ms)),
         )
 
     async def _slower(self, desk: Desk, state: AliasState, rollout: Rollout, look: Look) -> None:
@@ -99,6 +99,14 @@ class Watch:
             found = (await baseline(desk, state.name, rollout)).nameless
             look.nameless, look.baseline_ms = found is not None and found > NAMELESS_LIMIT, desk.now_ms
         look.alarms = (*alarms, *["nameless_tools"] * look.nameless)
+
+
+async def last_facts(desk: Desk, state: AliasState, rollout: Rollout) -> Facts | None:
+    """What was counted of a rollout that has ended, as it was when it did; None for one that nobody was exposed to. Raises Fault."""
+    if rollout.at < 0:
+        return None
+    counted = await tally(desk.store, state.name)
+    return Facts(now_ms=desk.now_ms, tally=counted, findings=guardrails.findings(rollout, counted))
 
 
 async def gate(desk: Desk, alias: str, rollout: Rollout) -> GateFacts:

@@ -14,7 +14,7 @@ import msgspec
 from gateway.control import plans, shadows
 from gateway.control.baseline import NAMELESS_LIMIT, baseline
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
-from gateway.control.facts import Watch
+from gateway.control.facts import Watch, last_facts
 from gateway.control.moves import Move, callable_or_fault, finished, now
 from gateway.control.turned import entry_of, told
 from gateway.control.waits import waits
@@ -185,12 +185,12 @@ async def status(desk: Desk, alias: str) -> RolloutStatus:
     heard, conductor = await lease.heard_ms(desk.store)
     facts: Facts | None = None
     warnings: list[str] = []
-    if rollout is not None and not rollout.ended:
+    if rollout is not None:
         try:
-            facts = await Watch().facts(desk, state, rollout)
+            facts = await (last_facts if rollout.ended else Watch().facts)(desk, state, rollout)
         except Fault as fault:
             warnings.append(f"the numbers could not be read: {fault.message}")
-        warnings += _alone(heard)
+        warnings += _alone(heard) if not rollout.ended else []
         if facts is not None and "nameless_tools" in facts.alarms:
             warnings.append(
                 f"more than {NAMELESS_LIMIT:.0%} of the requests with tools name no run: each may get another release"

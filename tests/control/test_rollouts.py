@@ -232,3 +232,19 @@ async def test_status_without_numbers_and_without_a_rollout(desk: Desk, placed: 
     assert (none.rollout, none.waits, none.possible) == (None, (), ())
     with pytest.raises(Fault, match="rollout_none"):
         await rollouts.order(desk, "usual", Word.FREEZE, "x", timeout=0)
+
+
+async def test_status_of_one_that_has_ended_keeps_its_numbers(desk: Desk, made: Make, rolled: AliasState) -> None:
+    """What was counted stays to be read until the next rollout; before the canary there was nothing to count."""
+    stage = Theatre(desk, desk.now_ms)
+    await stage.serve(4, 76)
+    await rollouts.status(desk, "agent")
+    await rollouts.order(desk, "agent", Word.ABORT, "no", timeout=0)
+    found = await rollouts.status(desk, "agent")
+    assert found.facts is not None
+    assert found.facts.tally.units == {"* canary 500": 4, "* stable 500": 76}
+    assert [(each.canary_units, each.control_units) for each in found.facts.findings] == [(4, 76)]
+    assert found.warnings == ()
+    await rollouts.start(desk, await order(desk, made, "D"), "other", timeout=0)
+    await rollouts.order(desk, "agent", Word.ABORT, "no", timeout=0)
+    assert (await rollouts.status(desk, "agent")).facts is None

@@ -50,7 +50,7 @@ class RolloutStatus(Record, frozen=True):
     models: dict[str, str]
     """Release id to `provider/model-id`, of candidate and incumbent."""
     facts: Facts | None
-    """None once it has ended, or when the numbers could not be read."""
+    """Of one that has ended only what was counted of it. None where nobody was exposed then, or the numbers could not be read."""
     waits: tuple[Wait, ...]
     possible: tuple[Word, ...]
     """What a person may do to it now."""
