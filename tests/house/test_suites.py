@@ -16,7 +16,7 @@ from gateway.core.gate.suite import label, read
 from tests.house.tree import ROOT
 
 FILES = sorted((ROOT / "gateway" / "data" / "suites").glob("*.jsonl"))
-AT_LEAST = {SuiteKind.TASK: 150, SuiteKind.REGRESSION: 60}
+AT_LEAST = {SuiteKind.TASK: 150, SuiteKind.REGRESSION: 60, SuiteKind.SAFETY: 300}
 """Items below which a suite could not show what its margin asks for."""
 ALIKE = 0.4
 """Share of three-word sequences in common from which two items ask the same."""
