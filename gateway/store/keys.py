@@ -140,6 +140,10 @@ class Keys:
         """Hash, ttl: a gate run in progress, and the scores it has so far."""
         return f"{self.prefix}:gate:{{{quote(gate, safe='')}}}"
 
+    def snapshot(self, snapshot: str) -> str:
+        """Hash: what the sentinel knows of `provider/model-id`: its retirement, when it was asked, who was warned."""
+        return f"{self.prefix}:snapshot:{{{quote(snapshot, safe='')}}}"
+
     def webhooks(self) -> str:
         """Hash: webhook and alias to the newest entry of its history that the webhook was told of."""
         return f"{self.prefix}:webhooks"

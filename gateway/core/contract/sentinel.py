@@ -51,6 +51,43 @@ class Epoch(msgspec.Struct, frozen=True, omit_defaults=True):
     after: str = ""
     test: str = ""
     """Which test said so, its statistic and its threshold, in words."""
+    endpoint: str = ""
+    """Where it was seen; empty where that does not matter."""
+
+    @property
+    def open(self) -> bool:
+        """It began with an alarm that nobody has acknowledged."""
+        return self.alarm is not None and self.alarm is not Alarm.ACKNOWLEDGED
+
+
+class Sighted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an endpoint named last as the model that answers for a snapshot."""
+
+    model: str
+    fingerprint: str = ""
+    since_ms: int = 0
+    """Since when it names this model."""
+    at_ms: int = 0
+    """When it was told last; workers tell again every few minutes while there is traffic."""
+    mismatch: bool = False
+
+
+class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything that is kept of a snapshot's identity."""
+
+    epoch: Epoch = Epoch()
+    observed: dict[str, Sighted] = {}
+    """By endpoint."""
+    names: dict[str, int] = {}
+    """Models named lately, and when each was told last: one among them is no news, whichever endpoint names it."""
+    seen: str = "0-0"
+    """Id of the last entry of the stream that is in here."""
+    drifted: int = 0
+    """Epoch that began because another model answers, until somebody acknowledges it; 0 for none."""
+    news_ms: int = 0
+    """When a change of the model was last told."""
+    told: int = 1
+    """The last epoch that stands in the histories."""
 
 
 class Proof(StrEnum):
@@ -104,3 +141,96 @@ class WarmRow(Record, frozen=True):
     why: str
     days_left: int | None
     """Days until its model retires; None when nobody says."""
+
+
+class LifecycleRow(Record, frozen=True):
+    """One snapshot that a release in use names: a line of `trivet lifecycle`."""
+
+    snapshot: str
+    used: tuple[str, ...]
+    """`ALIAS LANE ROLE RELEASE`: what names it; the role is stable, candidate or warm."""
+    retires: str
+    """YYYY-MM-DD; empty when nobody says."""
+    days_left: int | None
+    """Whole days until then, negative after it; None when nobody says."""
+    earliest: str
+    deprecated: str
+    replacement: str
+    """The successor that is callable beyond the horizon, as `provider/model-id`; empty when none is known."""
+    source: str
+    """A public page, `provider`, or empty when nobody says anything."""
+    read_ms: int
+
+
+class LifecyclePath(Record, frozen=True):
+    """The way of one alias from a release whose model retires to its successor: a part of `trivet lifecycle --plan`."""
+
+    alias: str
+    lanes: tuple[str, ...]
+    release: str
+    snapshot: str
+    retires: str
+    days_left: int
+    successor: str
+    """`provider/model-id`; empty when the vendor names none, then there are no commands."""
+    candidate: str
+    """Id of the release that the first command makes."""
+    commands: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What to know or decide before."""
+
+
+class DriftUse(Record, frozen=True):
+    """Who names a snapshot, and as what."""
+
+    alias: str
+    role: str
+    """stable, candidate or warm."""
+    release: str
+
+
+class DriftSeen(Record, frozen=True):
+    """What an endpoint says who answers for a snapshot."""
+
+    endpoint: str
+    model: str
+    fingerprint: str
+    since_ms: int
+    at_ms: int
+    mismatch: bool
+
+
+class DriftRow(Record, frozen=True):
+    """One snapshot: `trivet drift status`."""
+
+    snapshot: str
+    pin: str
+    epoch: int
+    since_ms: int
+    """0 for the first epoch, which nobody saw begin."""
+    alarm: str
+    """Why the epoch began: model, probe, logprob, acknowledged; empty for the first."""
+    open: bool
+    """It began with an alarm that nobody has acknowledged."""
+    before: str
+    after: str
+    test: str
+    endpoint: str
+    observed: tuple[DriftSeen, ...]
+    used: tuple[DriftUse, ...]
+    advice: tuple[str, ...]
+    """What to do, a sentence each; empty while nothing is open."""
+
+
+class DriftAcknowledged(Record, frozen=True):
+    """Answer of `trivet drift ack`."""
+
+    snapshot: str
+    epoch: int
+    changed: bool
+    """False when nothing was open."""
+    reference: tuple[str, ...]
+    """Models that are right from now on."""
+    aliases: tuple[str, ...]
+    frozen: tuple[str, ...]
+    """Aliases whose rollout is frozen by it still: `trivet rollout resume`."""

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import HistoryEntry
 
-ALWAYS = frozenset({"block", "unblock", "undeclared"})
+ALWAYS = frozenset({"block", "unblock", "undeclared", "lifecycle"})
 """Actions that are told although they move no pointer."""
 
 

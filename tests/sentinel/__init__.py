@@ -1,0 +1,1 @@
+"""Tests of the sentinel, against real sockets and a real store."""
