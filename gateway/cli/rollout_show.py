@@ -246,7 +246,8 @@ def _head(record: RolloutStatus, rollout: Rollout) -> Iterator[Any]:
         ("weights", _weights(record.split)),
         ("started", f"{show.when(rollout.started_ms)} by {rollout.actor}" if not rollout.ended else ""),
         ("shadow", f"{shadow.trios} trios, {shadow.pairs} pairs, {shadow.failures} failed" if shadow else ""),
-        ("gate", gate + (f" (overridden by {rollout.override})" if rollout.override else "")),
+        ("gate", gate),
+        ("override", rollout.override),
         ("driven by", driver if not rollout.ended else ""),
         ("ended because", "; ".join(rollout.causes) if rollout.ended else ""),
     )

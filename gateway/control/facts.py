@@ -31,6 +31,8 @@ LOOK_MS = 2000
 BASELINE_MS = 60_000
 HISTORY = 200
 """Newest entries of a history in which alarms are looked for."""
+SKEW_MS = 60_000
+"""The clocks of the store and of who began the rollout may differ by this."""
 HARD = frozenset({Dimension.ERROR, Dimension.SCHEMA, Dimension.UNKNOWN_TOOL, Dimension.INVALID_ARGUMENTS})
 """In what a shadowed answer has failed, where the candidate is the worse of the two: nothing a person has to weigh."""
 
@@ -90,7 +92,8 @@ class Watch:
         if phase is Phase.SHADOWING:
             look.shadow = await shadowed(desk, state.name, rollout, look.shadow)
         look.gate = await gate(desk, state.name, rollout)
-        alarms = undeclared(await aliases.history(desk.store, state.name, HISTORY), rollout.started_ms)
+        since = max(rollout.started_ms - SKEW_MS, 0)
+        alarms = undeclared(await aliases.history(desk.store, state.name, HISTORY, since_ms=since), rollout.started_ms)
         if (
             phase is Phase.GATED
             and desk.stakes(state) is not Stakes.LOW

@@ -23,15 +23,18 @@ LIFT = """
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
 if version >= tonumber(ARGV[1]) then return {'newer', version} end
 local stop = 4 + tonumber(ARGV[4])
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 redis.call('DEL', KEYS[1])
 for at = stop + 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
+if epoch > tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0') then redis.call('HSET', KEYS[1], 'epoch', epoch) end
 local entry = {'version', ARGV[1]}
 for at = 5, stop do entry[#entry + 1] = ARGV[at] end
 redis.call('XADD', KEYS[2], '*', unpack(entry))
 redis.call('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. ARGV[1])
 return {'ok', tonumber(ARGV[1])}
 """
-"""Put a state of a known higher version in place: a restore, or an override that was made while the store was dead.
+"""Put a state of a known higher version in place: a restore, or an override that was made while the store was dead. The epoch never
+goes back: whoever lost the lease meanwhile stays fenced out.
 
 KEYS: alias hash, history. ARGV: version, channel, alias name, number n of history values, history fields and values, hash
 fields and values. Reply: `ok` or `newer`, and the version stored then.
@@ -158,9 +161,10 @@ async def lift(store: Store, before: AliasState | None, after: AliasState, entry
     return await _written(store, LIFT, after.name, arguments, entry.operation)
 
 
-async def history(store: Store, name: str, limit: int = 100) -> list[HistoryEntry]:
-    """The last `limit` entries of an alias, newest first."""
-    answer = await store.read("XREVRANGE", store.keys.history(name), "+", "-", "COUNT", limit)
+async def history(store: Store, name: str, limit: int = 100, *, since_ms: int = 0) -> list[HistoryEntry]:
+    """The last `limit` entries of an alias, newest first; with `since_ms` those written since then by the store's clock."""
+    oldest = str(since_ms) if since_ms else "-"
+    answer = await store.read("XREVRANGE", store.keys.history(name), "+", oldest, "COUNT", limit)
     return [history_entry(identifier.decode(), _text(fields)) for identifier, fields in answer]
 
 

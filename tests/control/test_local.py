@@ -13,9 +13,11 @@ from gateway.control.recovery import bootstrap
 from gateway.control.rollback import rollback
 from gateway.control.status import status
 from gateway.core.contract.fault import Fault
-from gateway.store import aliases
+from gateway.core.contract.rollout import Phase
+from gateway.store import aliases, lease
 from gateway.store.local import in_force, pending, read_override
 from tests.control.conftest import Make, Place
+from tests.control.rolling import rolling
 from tests.control.test_recovery import copied
 from tests.store.servers import RealRedis
 
@@ -54,6 +56,27 @@ async def test_takes_effect_by_file_and_returns_into_the_store(
     assert read_override(desk.settings.store.data_dir) is None
     assert pending(desk.settings.store.data_dir) == []
     assert await reconcile(desk) == []
+
+
+async def test_a_rollout_ends_on_this_host_and_then_in_the_store(
+    desk: Desk, package_redis: RealRedis, made: Make, placed: Place
+) -> None:
+    """With the store dead a rollback takes this host's new runs off the candidate; when it returns the rollout is ended there, and a loop
+    that was fenced out stays so."""
+    state = await placed("agent", {"*": "BA"})
+    c = await made("C")
+    await rolling(desk, state, c, Phase.CANARY)
+    await copied(desk)
+    await lease.fence(desk.store, ["agent"], 7)
+    package_redis.kill()
+    moved = await rollback_here(desk, "agent", "bad")
+    assert (moved.split_after, moved.after) == (None, state.lanes)
+    assert not (await rollback_here(desk, "agent", "bad")).changed
+    package_redis.start()
+    assert "in the store now" in (await reconcile(desk))[0]
+    after = await desk.alias("agent")
+    assert after.rollout is not None
+    assert (after.rollout.phase, after.split, list(after.barred), after.epoch) == (Phase.ROLLED_BACK, None, [c], 7)
 
 
 async def test_the_newer_store_wins(desk: Desk, package_redis: RealRedis, made: Make, placed: Place) -> None:

@@ -47,6 +47,15 @@ async def test_round_trip(store: Store) -> None:
     assert len(await aliases.history(store, STATE.name)) == 1
 
 
+async def test_history_since_a_moment(store: Store) -> None:
+    """Entries of before are left out, by the store's own clock."""
+    await aliases.create(store, STATE, entry("1"))
+    (first,) = await aliases.history(store, STATE.name)
+    at_ms = int(first.id.partition("-")[0])
+    assert await aliases.history(store, STATE.name, since_ms=at_ms) == [first]
+    assert await aliases.history(store, STATE.name, since_ms=at_ms + 1) == []
+
+
 async def test_write_replaces_the_whole_state(store: Store) -> None:
     """Lanes and split that the new state lacks are gone; the version goes up by one; the message names it."""
     await aliases.create(store, STATE, entry("1"))
