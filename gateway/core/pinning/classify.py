@@ -105,7 +105,12 @@ def vendor_of(provider: str, base_url: str = "", vendor: str = "") -> str:
     a host that tells nothing (a proxy, a mock) leaves it to the name. Loopback under a name of no vendor is `self-hosted`.
     """
     found = vendor or vendor_of_host(base_url) or NAMES.get(provider.lower(), "")
-    return found or ("self-hosted" if _host(base_url) in LOCAL else UNKNOWN_VENDOR)
+    return found or ("self-hosted" if is_local(base_url) else UNKNOWN_VENDOR)
+
+
+def is_local(base_url: str) -> bool:
+    """Whether a host only serves what somebody runs here."""
+    return _host(base_url) in LOCAL
 
 
 def vendor_of_host(base_url: str) -> str:

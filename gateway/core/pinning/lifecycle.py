@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.contract.sentinel import Retirement
+from gateway.core.pinning.classify import is_local, vendor_of
+from gateway.core.pinning.table import UNKNOWN_VENDOR
 
 NEEDED = ("model", "proof", "source", "date")
 DATES = ("deprecated", "retires", "earliest", "date")
@@ -60,6 +62,17 @@ class Calendar:
     def find(self, vendor: str, model: str) -> Row | None:
         """What is known of an id, exactly as written but for Google's `models/`; None when nothing is."""
         return self.vendors.get(vendor, {}).get(model.removeprefix("models/"))
+
+
+def vendor_for(provider: str, base_url: str = "", vendor: str = "") -> str:
+    """The vendor whose dates apply to a provider: what the configuration says, else as for pinning, else the provider's own name.
+
+    Empty for a host of one's own of which the configuration says no vendor: what runs there retires when its owner says.
+    """
+    if not vendor and is_local(base_url):
+        return ""
+    found = vendor_of(provider, base_url, vendor)
+    return found if found != UNKNOWN_VENDOR else provider.lower()
 
 
 def parse(text: str) -> Calendar:

@@ -23,6 +23,7 @@ from gateway.core.pinning.lifecycle import (
     parse,
     retirement,
     successor,
+    vendor_for,
     warning,
 )
 from gateway.core.pinning.table import parse as pins
@@ -118,6 +119,15 @@ def test_the_provider_beats_the_calendar(calendar: Calendar) -> None:
     alone = retirement(name, row, None)
     assert (alone.retires, alone.source[:8], alone.read_ms) == ("2026-12-11", "https://", day("2026-11-23") * DAY_MS)
     assert retirement(name, None, None).source == ""
+
+
+def test_whose_dates_apply() -> None:
+    """As for pinning, by host and name; a host nobody wrote rows for by its name; a machine of one's own only where a vendor is named."""
+    assert vendor_for("main", "https://api.openai.com/v1") == "openai"
+    assert vendor_for("xai", "https://api.x.ai") == "xai"
+    assert vendor_for("openai", "https://openrouter.ai/api") == "openrouter"
+    assert vendor_for("openai", "http://127.0.0.1:9000") == ""
+    assert vendor_for("mine", "http://127.0.0.1:9000", "openai") == "openai"
 
 
 def test_the_successor_is_one_that_stays() -> None:
