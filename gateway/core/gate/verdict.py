@@ -37,7 +37,8 @@ def judge(
 ) -> GateReport:
     """The verdict on `candidate` in place of `incumbent`, from any evidence of the alias, in any order.
 
-    Of each suite the newest evidence that is fresh counts, alone: pieces are never added up. `epochs` are the drift epochs of
+    Of each suite the newest evidence that is fresh counts, alone, and an import only where no run through the gateway is:
+    pieces are never added up. `epochs` are the drift epochs of
     both releases' snapshots now. Without a declared suite that blocks the verdict is INSUFFICIENT.
     """
     wanted = Wanted(alias, candidate, incumbent, now_ms, dict(epochs or {}))
@@ -100,6 +101,11 @@ def _origin(used: Iterable[Evidence]) -> Origin | None:
     return Origin.IMPORTED if Origin.IMPORTED in origins else Origin.GATEWAY
 
 
+def _rank(evidence: Evidence) -> tuple[bool, int, str]:
+    """Runs through the gateway before imports, which therefore never change what such a run said; then newer before older."""
+    return evidence.origin is Origin.GATEWAY, evidence.ended_ms, evidence_digest(evidence)
+
+
 def _choose(
     evidence: Sequence[Evidence], declared: Declared, policy: Policy, wanted: Wanted
 ) -> tuple[Found | None, str]:
@@ -111,7 +117,7 @@ def _choose(
         for suite in each.suites
         if name_of(suite.suite) == name_of(declared.suite)
     ]
-    related.sort(key=lambda found: (found[0].ended_ms, evidence_digest(found[0])), reverse=True)
+    related.sort(key=lambda found: _rank(found[0]), reverse=True)
     others: list[tuple[bool, int, str]] = []
     for each, suite in related:
         why = list(reasons(each, suite, declared, policy, wanted))

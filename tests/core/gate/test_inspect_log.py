@@ -169,9 +169,11 @@ def test_an_archive_that_lies() -> None:
 def test_a_fresh_log_of_inspect(tmp_path: Path) -> None:
     """The Inspect that is installed, if it is, writes logs that are read; it runs its own mock model, without a network."""
     pytest.importorskip("inspect_ai")
-    text = (
+    text = (  # the tokeniser would fetch its tables from the network; lengths do
+        "import tiktoken\n"
+        "tiktoken.get_encoding = lambda *_, **__: type('E', (), {'__getattr__': lambda *_: lambda t, **_: [0] * len(t)})()\n"
         "from inspect_ai import Task, eval\nfrom inspect_ai.dataset import Sample\nfrom inspect_ai.scorer import includes\n"
-        "task = Task(dataset=[Sample(id=f'c{i}', input='q', target='output') for i in range(3)], scorer=includes())\n"
+        "task = Task(dataset=[Sample(id=f'c{i}', input='q', target='mockllm') for i in range(3)], scorer=includes())\n"
         "for form in ('json', 'eval'):\n"
         "    eval(task, model='mockllm/model', log_dir=form, log_format=form, epochs=2, display='none')\n"
     )

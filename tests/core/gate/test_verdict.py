@@ -114,6 +114,16 @@ def test_the_newest_fresh_evidence_counts_alone() -> None:
     assert judged(declared(TASK), green, stale).verdict is Word.GO
 
 
+def test_an_import_never_changes_what_a_run_said() -> None:
+    """A newer import does not stand in place of a fresh run through the gateway, whichever way it came out; of a stale one it
+    does."""
+    red = evidence(suite(flips(200, 60)), ended_ms=NOW - 9)
+    brought = evidence(suite(flips(200)), ended_ms=NOW, origin=Origin.IMPORTED)
+    assert judged(declared(TASK), red, brought).verdict is Word.NO_GO
+    stale = msgspec.structs.replace(red, fallbacks=1)
+    assert judged(declared(TASK), stale, brought).origin is Origin.IMPORTED
+
+
 def test_the_nearest_evidence_is_told_of() -> None:
     """Of several that do not count, one of these two releases is told before a newer one of others."""
     own = evidence(suite(flips(200)), ended_ms=NOW - 9, fallbacks=2)
