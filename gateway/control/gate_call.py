@@ -16,6 +16,7 @@ from typing import Any, Self
 import aiohttp
 
 from gateway.control.desk import DataPort
+from gateway.control.gate_grade import Grader, TooSlow
 from gateway.core.binding import internal
 from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.contract.gate_run import Outcome
@@ -25,7 +26,6 @@ from gateway.core.contract.suite import Answer, Check, Item, Said
 from gateway.core.dialect.legs import Legs
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.diff.finish import Ending, ending
-from gateway.core.gate.checks import score, waits
 from gateway.core.gate.requests import Asking, request, with_legs
 from gateway.settings.prices import PriceBook
 from gateway.store.gates import Cost
@@ -93,6 +93,7 @@ class Caller:
             "content-type": "application/json",
         }
         self._session: aiohttp.ClientSession | None = None
+        self._grader = Grader()
 
     async def __aenter__(self) -> Self:
         """Open connections to the data port."""
@@ -105,6 +106,7 @@ class Caller:
         """Close them."""
         assert self._session is not None
         await self._session.close()
+        await self._grader.close()
 
     async def ask(self, item: Item, party: Party, judge: Party | None) -> Answered:
         """Ask an item of a release and score the answer. Raises NotAsked and nothing else."""
@@ -114,12 +116,16 @@ class Caller:
         said, model = reply.messages[0] if reply.messages else Message(), reply.observed.model
         if ending(said.finish) is Ending.TRUNCATED and not (said.text.strip() or said.tool_calls):
             return Answered(Outcome(None, "no room to answer", model), cost)
-        if judge is None or not waits(item, reply):
-            found = score(item, reply)
-            why = "" if found is not None else ("judge missing" if waits(item, reply) else "no answer")
-            return Answered(Outcome(found, why, model), cost)
+        try:
+            holds = await self._grader.score(item, reply, judged=True)
+        except TooSlow:
+            return Answered(Outcome(None, "check too slow", model), cost)
+        if not holds or not item.check.judge:
+            return Answered(Outcome(holds, "" if holds is not None else "no answer", model), cost)
+        if judge is None:
+            return Answered(Outcome(None, "judge missing", model), cost)
         word, more = await self._judged(item, said, judge)
-        found = score(item, reply, judged=word) if isinstance(word, bool) else None
+        found = float(word) if isinstance(word, bool) else None
         return Answered(Outcome(found, word if isinstance(word, str) else "", model), cost.plus(more))
 
     async def _judged(self, item: Item, said: Message, judge: Party) -> tuple[bool | str, Cost]:

@@ -12,6 +12,7 @@ import pytest
 from gateway.control import gate_call
 from gateway.control.desk import DataPort
 from gateway.control.gate_call import Caller, NotAsked, Party, rubric
+from gateway.control.gate_grade import Grader
 from gateway.core.binding import internal
 from gateway.core.contract.gate_run import Outcome
 from gateway.core.contract.release import Release, Triple
@@ -136,6 +137,14 @@ async def test_the_judge_decides_what_only_it_can(port: Provider) -> None:
     assert "Polite?" in port.requests[-1].json["messages"][0]["content"]
     assert (await ask(port, asked, said("5"), judge=PARTY))[1].calls == 1
     assert (await ask(port, asked, said("4")))[0] == Outcome(None, "judge missing", "m")
+
+
+async def test_a_pattern_is_searched_elsewhere(port: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found counts; a search that takes too long is no score."""
+    monkeypatch.setattr(gate_call, "Grader", lambda: Grader(0.3))
+    assert (await ask(port, item(regex=r"\b4\b"), said("It is 4.")))[0].score == 1.0
+    slow = item(regex=".*a.*b.*c")
+    assert (await ask(port, slow, said("ab" * 4000)))[0] == Outcome(None, "check too slow", "m")
 
 
 def test_an_answer_cannot_end_its_quote() -> None:

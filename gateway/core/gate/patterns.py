@@ -1,7 +1,8 @@
 r"""Whether a suite's regular expressions and schemas can be run on whatever a model writes: they compile, and they end.
 
 Rule of the file: a repeat over something that itself repeats or branches, such as `(a+)+` or `(a|b)*`, can take for ever on a
-text made for it, so it is refused. What is left costs a power of the text's length, and texts are cut (`checks.MATCHED`).
+text made for it, so it is refused. What is left costs a power of the text's length, so texts are cut (`checks.MATCHED`) and whoever
+scores what models wrote bounds the time of it (`control.gate_grade`).
 """
 
 from __future__ import annotations
