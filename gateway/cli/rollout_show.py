@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 from gateway.cli import show
 from gateway.cli.exits import Exit
 from gateway.cli.moved import acknowledged
-from gateway.cli.reach import HERE, Failed, Reach
+from gateway.cli.reach import HERE, Failed, NobodyListens, Reach, ask_port
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -179,6 +179,23 @@ def _look(alias: str, reach: Reach) -> RolloutStatus:
     return found
 
 
+def _look_again(alias: str, reach: Reach) -> RolloutStatus:
+    """Another look in the middle of a screen: where the port has gone, the store is read without saying so again each second."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from gateway.admin.operations import OPERATIONS  # noqa: PLC0415
+    from gateway.admin.rollout_asks import RolloutOne  # noqa: PLC0415
+
+    if not reach.direct and not reach.admin:
+        try:
+            found: RolloutStatus = ask_port(reach.address(), OPERATIONS["rollout.status"], RolloutOne(alias=alias))
+        except NobodyListens:
+            reach = replace(reach, direct=True)
+        else:
+            return found
+    return _look(alias, reach)
+
+
 def _watch(alias: str, found: RolloutStatus, reach: Reach) -> int:
     screen = show.console()
     if reach.json or not screen.is_terminal:
@@ -190,7 +207,7 @@ def _watch(alias: str, found: RolloutStatus, reach: Reach) -> int:
         while not _over(found):
             time.sleep(LOOK_SECONDS)
             try:
-                found = _look(alias, reach)
+                found = _look_again(alias, reach)
             except Failed as failed:
                 live.update(Text(f"cannot be read: {failed.message}", style="red"), refresh=True)
                 continue
@@ -214,7 +231,7 @@ def _lines(alias: str, found: RolloutStatus, reach: Reach) -> int:
             return _end(found)
         time.sleep(LOOK_SECONDS)
         try:
-            found = _look(alias, reach)
+            found = _look_again(alias, reach)
         except Failed as failed:
             show.note(f"cannot be read: {failed.message}")
 

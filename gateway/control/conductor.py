@@ -31,6 +31,10 @@ QUICK_SECONDS = 0.25
 """Time between two rounds while runs may be on a candidate."""
 SLOW_SECONDS = 1.0
 """Time between two rounds otherwise; well below the lease, which each round renews."""
+LIST_SHARE = 0.05
+"""Share of its time that the loop spends on reading every alias; with thousands of them a new rollout is noticed later,"""
+LIST_MOST = 10
+"""but at most so many times `list_seconds` later."""
 ATTEMPTS = 20
 """Writes that others may get in before a rollback waits for the next round."""
 BACK = frozenset({Word.REGRESSION, Word.ROLLBACK, Word.ABORT, Word.SHADOW_FAILED, Word.NO_GO, Word.EXPIRE})
@@ -86,7 +90,7 @@ class Conductor:
         self._errors: dict[str, int] = {}
         self._states: dict[str, AliasState] = {}
         """As read last; what a round writes is read again by the next."""
-        self._listed = float("-inf")
+        self._list_at = 0.0
         self._list_seconds = list_seconds
 
     @property
@@ -120,9 +124,11 @@ class Conductor:
 
     async def _read(self, desk: Desk) -> dict[str, AliasState]:
         """All aliases, once in a while; between that only those with a rollout in progress, one read each."""
-        if anyio.current_time() - self._listed >= self._list_seconds:
+        begun = anyio.current_time()
+        if begun >= self._list_at:
             self._states = await _listed(desk)
-            self._listed = anyio.current_time()
+            took = anyio.current_time() - begun
+            self._list_at = begun + max(self._list_seconds, min(took / LIST_SHARE, self._list_seconds * LIST_MOST))
             return dict(self._states)
         for name in [name for name, state in self._states.items() if state.rollout and not state.rollout.ended]:
             state = await aliases.get(desk.store, name)

@@ -80,6 +80,7 @@ def test_watching_ends_with_the_rollout(monkeypatch: pytest.MonkeyPatch, capsys:
         return found
 
     monkeypatch.setattr(rollout_show, "_look", look)
+    monkeypatch.setattr(rollout_show, "_look_again", look)
     monkeypatch.setattr(rollout_show, "LOOK_SECONDS", 0)
     assert rollout_show.status("agent", watch=True, reach=Reach(json=True)) is Exit.REFUSED
     captured = capsys.readouterr()
@@ -99,6 +100,7 @@ def test_watching_on_a_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         return found
 
     monkeypatch.setattr(rollout_show, "_look", look)
+    monkeypatch.setattr(rollout_show, "_look_again", look)
     monkeypatch.setattr(rollout_show, "LOOK_SECONDS", 0)
     assert rollout_show.status("agent", watch=True) is Exit.OK
     seen = capsys.readouterr().out
@@ -112,3 +114,13 @@ def test_status_and_history_of_a_real_alias(gateway: Gateway) -> None:
     assert gateway.json("rollout", "status", "other")["rollout"] is None
     assert "first_release" in gateway.cli("rollout", "history", "other").stdout
     gateway.cli("rollout", "status", "nobody", status=1)
+
+
+def test_a_port_that_went_away_is_not_told_each_second(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the middle of watching the store is read instead, without a word; for an address that was given nobody stands in."""
+    here = Reach(config=str(gateway.config))
+    assert rollout_show._look_again("other", here).rollout is None
+    gone = Reach(admin="http://127.0.0.1:9", config=str(gateway.config))
+    with pytest.raises(Failed, match="nobody listens"):
+        rollout_show._look_again("other", gone)
+    assert capsys.readouterr().err == ""

@@ -74,7 +74,7 @@ class HistoryEntry(Record, frozen=True):
     actor: str
     action: str
     """first_release, learn, promote, rollback, apply, block, unblock, restore, bootstrap, local, undeclared, accept,
-    shadow_start, shadow_stop."""
+    drift, drift_ack, moved, shadow_start, shadow_stop."""
     reason: str
     version: int
     before: AliasState | None
