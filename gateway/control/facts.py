@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import anyio
 import msgspec
 
 from gateway.control import evidence
@@ -29,6 +30,10 @@ from gateway.store.guardrails import advance, tally
 LOOK_MS = 2000
 """How long the slower facts stay good: shadow, gate, alarms. Counts of guardrails are read anew each time."""
 BASELINE_MS = 60_000
+LINES = 20_000
+"""Newest pairs of an alias that are looked at: under a second of reading."""
+SHADOW_SHARE = 0.05
+"""Share of its time that a process spends on reading the pairs of one rollout."""
 HISTORY = 200
 """Newest entries of a history in which alarms are looked for."""
 SKEW_MS = 60_000
@@ -47,6 +52,8 @@ class Look:
     rollout: str = ""
     shadow: tuple[int, ShadowFacts] | None = None
     """Pairs counted when it was read, and what was read."""
+    shadow_ms: int = 0
+    """When it may be read again."""
     gate: GateFacts = NO_GATE
     alarms: tuple[str, ...] = ()
     at_ms: int = 0
@@ -89,8 +96,10 @@ class Watch:
 
     async def _slower(self, desk: Desk, state: AliasState, rollout: Rollout, look: Look) -> None:
         phase = phase_of(rollout)
-        if phase is Phase.SHADOWING:
+        if phase is Phase.SHADOWING and desk.now_ms >= look.shadow_ms:
+            begun = anyio.current_time()
             look.shadow = await shadowed(desk, state.name, rollout, look.shadow)
+            look.shadow_ms = desk.now_ms + round((anyio.current_time() - begun) * 1000 / SHADOW_SHARE)
         look.gate = await gate(desk, state.name, rollout)
         since = max(rollout.started_ms - SKEW_MS, 0)
         alarms = undeclared(await aliases.history(desk.store, state.name, HISTORY, since_ms=since), rollout.started_ms)
@@ -129,7 +138,7 @@ async def shadowed(
             return known
         lines = [
             line
-            for line in await pairs.lines(store, alias, since_ms=rollout.started_ms)
+            for line in await pairs.lines(store, alias, since_ms=rollout.started_ms, limit=LINES)
             if line.at_ms >= rollout.started_ms and line.candidate.release == rollout.candidate
         ]
     return seen, shadow_facts(alias, rollout.candidate, lines)
