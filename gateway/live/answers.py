@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.core.binding.sources import telling
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind, Side
+from gateway.core.contract.release import PinClass
 from gateway.core.dialect.sse import EventTooLarge
 from gateway.live import stamps
 from gateway.upstream.answer import RESPONSE_DROPPED
@@ -94,12 +95,19 @@ def link(worker: Worker, life: Life, ids: list[str], states: Sequence[str] = ())
 def note_mismatch(worker: Worker, life: Life) -> None:
     """Flag an answer whose model is not the pinned one (faults.md D10); it passes all the same."""
     observed, release = life.decoder.observed if life.decoder is not None else None, life.release
-    if observed is None or release is None or not observed.model:
-        return
-    pinned = release.snapshot.model
-    at = life.answer.at if life.answer is not None else None
-    if at is not None and observed.model == at.models.get(pinned):
-        return
-    if observed.model != pinned and not observed.model.endswith("/" + pinned):
+    if observed is not None and release is not None and another_model(life, observed.model):
         life.flags = (*life.flags, "model_mismatch")
         worker.meters.model_mismatch(life.alias, release.id)
+
+
+def another_model(life: Life, named: str) -> bool:
+    """Whether an answer names another model than its release's: neither the id itself, also with a publisher before it, nor the
+    name that the endpoint knows it by. A name that floats resolves to any."""
+    release = life.release
+    if release is None or not named or release.pin is PinClass.FLOATING:
+        return False
+    pinned = release.snapshot.model
+    at = life.answer.at if life.answer is not None else None
+    if at is not None and named == at.models.get(pinned):
+        return False
+    return named != pinned and not named.endswith("/" + pinned)

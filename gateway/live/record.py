@@ -36,6 +36,11 @@ def record(worker: Worker, life: Life) -> None:
         return
     step = entry(life, stamp, ended, worker.notices)
     worker.store.step(stamp, step)
+    who = worker.identities
+    if who is not None and step.answered:
+        words = (step.answered, step.fingerprint)
+        if who.known.get((step.model, step.endpoint)) != words:
+            who.tell(life, stamp, step)
     if life.copy is not None and life.copy.shadows:
         offer(worker, life, life.copy, ended)
     if life.status == RATE_STATUS:

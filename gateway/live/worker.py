@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.live.identity import Identities
     from gateway.live.meters import Meters
     from gateway.live.notice import Notices
     from gateway.live.view import View
@@ -35,6 +36,8 @@ class Worker:
     learner: Learner | None = None
     notices: Notices | None = None
     """Notices which prompts and toolsets are sent."""
+    identities: Identities | None = None
+    """Tells who answers."""
     checks: Checks = field(default_factory=Checks)
     """Reads answers of runs in a rollout when they have left."""
     draining: bool = False

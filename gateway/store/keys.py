@@ -144,6 +144,10 @@ class Keys:
         """Hash: what the sentinel knows of `provider/model-id`: its retirement, when it was asked, who was warned."""
         return f"{self.prefix}:snapshot:{{{quote(snapshot, safe='')}}}"
 
+    def identities(self) -> str:
+        """Stream, bounded, ttl: who answered for which snapshot, as answers say it, told by live workers."""
+        return f"{self.prefix}:identities"
+
     def webhooks(self) -> str:
         """Hash: webhook and alias to the newest entry of its history that the webhook was told of."""
         return f"{self.prefix}:webhooks"

@@ -27,6 +27,7 @@ from gateway.store.counters import StoreCounters
 from gateway.store.feed import Feed
 from gateway.store.history import history_values
 from gateway.store.hostlog import HostLog
+from gateway.store.identities import IdentityLine
 from gateway.store.journal import Bulk, Journal
 from gateway.store.keys import Keys, remembered_digest
 from gateway.store.line import Line, LineOptions
@@ -113,6 +114,8 @@ class LiveStore:
         """Takes captured exchanges."""
         self.sightings = SightingLine(self._bulk, self._bulk_line, self.keys)
         """Tells the learner which prompts and toolsets were seen."""
+        self.identities = IdentityLine(self._bulk, self.keys)
+        """Tells the sentinel who answered."""
         self._binder = Binder(self._stamps, self._log, self._journal, both, (counters, digest))
         self.bind: Callable[[BindRequest], Coroutine[Any, Any, Bound]] = self._binder.bind
         """The binding of a run, made now if there is none (a flow). Raises Fault run_stamp_missing, stamp_unavailable."""

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gateway import __version__
 from gateway.live.handler import Handler
+from gateway.live.identity import Identities
 from gateway.live.learn import PinLearner
 from gateway.live.ledger import Ledger
 from gateway.live.meters import Meters
@@ -166,6 +167,7 @@ async def build(task: Assignment, loaded: Loaded, keys: tuple[bytes, ...]) -> Pa
     )
     learner = PinLearner(store, upstreams, worker.now_ms, lambda name, model: _learned(registry, name, model))
     worker.learner = learner
+    worker.identities = Identities(store.identities)
     worker.notices = Notices(store.sightings, worker.now_ms, on=settings.undeclared.learn != "off")
     next_id = worker.request_id
 
@@ -230,9 +232,12 @@ async def _notice(worker: Worker) -> None:
 
 
 async def spool(parts: Parts) -> None:
-    """Write this process's numbers once a second, until cancelled. A full disk costs the numbers, nothing else."""
+    """Once a second write this process's numbers and let what is told of answers be told, until cancelled. A full disk costs the
+    numbers, nothing else."""
     while True:
         parts.registry.know("alias", parts.store.pointers.aliases)
+        if parts.worker.identities is not None:
+            parts.worker.identities.tick()
         try:
             parts.spool.write(parts.registry.snapshot())
         except OSError as error:
