@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
+from gateway.control.lifecycle import outlook
 from gateway.control.moves import (
     Move,
     callable_or_fault,
@@ -56,6 +57,7 @@ async def promote(
     wanted = with_lanes(state, lanes)
     stands = await standing(desk, alias, release, replaced(state, wanted, release))
     warnings, records = permitted(desk, state, target, Permission(why, override, attested), stands)
+    warnings = (*warnings, *await outlook(desk, lanes))
     begun = now()
     entry = msgspec.structs.replace(
         desk.entry("promote", why, override="; ".join(records)), evidence=" ".join(stands.evidence)

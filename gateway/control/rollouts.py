@@ -15,7 +15,8 @@ from gateway.control import plans, shadows
 from gateway.control.baseline import NAMELESS_LIMIT, baseline
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.facts import Watch, last_facts
-from gateway.control.moves import Move, callable_or_fault, finished, now
+from gateway.control.lifecycle import outlook
+from gateway.control.moves import Move, callable_or_fault, finished, forward, now
 from gateway.control.turned import entry_of, told
 from gateway.control.waits import waits
 from gateway.core.contract.alias import AliasState
@@ -86,6 +87,8 @@ async def start(desk: Desk, order: Order, reason: str, *, timeout: float = FOLLO
     forecast = await plans.planned(desk, order.alias, order.candidate, order.plan)
     plans.refuse(forecast)
     warnings += forecast.warnings
+    ends = {name: forward(lane, order.candidate, desk.warm(state.name)) for name, lane in state.lanes.items()}
+    warnings += await outlook(desk, ends)
     notes: list[str] = []
     if not order.skip_shadow:
         warnings += await _shadowable(desk, order, notes)
