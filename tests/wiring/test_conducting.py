@@ -88,6 +88,7 @@ def test_each_process_has_a_name_of_its_own() -> None:
     assert conducting.conductor(desk)._holder != conducting.conductor(desk)._holder
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_when_one_ends(tmp_path: Path) -> None:
     """Of two background processes of a store one drives; the other is told so, stands by, and drives within two rounds once the first
     has ended in order. Orders work at either."""
