@@ -28,7 +28,7 @@ EPILOGUE = (
 
 COMMANDS = MappingProxyType(
     {
-        **{verb: f"gateway.cli.{verb}" for verb in ("serve", "demo", "check", "status", "rollback")},
+        **{verb: f"gateway.cli.{verb}" for verb in ("serve", "demo", "check", "status", "rollback", "lifecycle")},
         **{noun: f"gateway.cli.{noun}" for noun in ("release", "alias", "rollout", "shadow", "run", "tenant", "key")},
         **{noun: f"gateway.cli.{noun}" for noun in ("gate", "evidence", "store", "config")},
         "import": "gateway.cli.imports",
