@@ -208,6 +208,17 @@ _HOUSE = (
     _counter("trivet_labels_folded_total", "Label values folded into `other`, counted where they were looked up."),
 )
 
+_SENTINEL = (
+    _gauge(
+        "trivet_retirement_days",
+        "Days until the model of a release in use retires, where somebody says.",
+        "alias",
+        "release",
+        "model",
+        across=Across.MIN,
+    ),
+)
+
 _ROLLOUTS = (
     _gauge("trivet_control_leader", "1 in the process that drives rollouts.", across=Across.MAX),
     _gauge("trivet_rollout_state", "1 for the phase a rollout is in.", "alias", "state", across=Across.MAX),
@@ -221,5 +232,7 @@ _ROLLOUTS = (
     ),
 )
 
-METRICS: dict[str, Metric] = {row.name: row for row in (*_REQUESTS, *_RUNS, *_PROVIDERS, *_STORE, *_ROLLOUTS, *_HOUSE)}
+METRICS: dict[str, Metric] = {
+    row.name: row for row in (*_REQUESTS, *_RUNS, *_PROVIDERS, *_STORE, *_ROLLOUTS, *_SENTINEL, *_HOUSE)
+}
 """Name without prefix to its row."""
