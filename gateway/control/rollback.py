@@ -129,7 +129,7 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
             if not ended or order.to:
                 raise
             return Plan(_ended(desk, state, order), bad, (*ended, fault.message))
-    if lanes == state.lanes and split is None:
+    if lanes == state.lanes and not ended:
         return Plan(None, bad, (f"nothing serves {bad} any more" if not wanted else f"{order.to} is stable already",))
     after = _ended(desk, with_lanes(state, lanes), order)
     return Plan(after, bad, (*ended, *_skipped(state, lanes, wanted)))
