@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import HistoryEntry
 
-ALWAYS = frozenset({"block", "unblock", "undeclared", "lifecycle"})
+ALWAYS = frozenset({"block", "unblock", "drift", "drift_ack", "moved", "undeclared", "lifecycle"})
 """Actions that are told although they move no pointer."""
 
 
@@ -50,7 +50,8 @@ def notice(alias: str, entry: HistoryEntry) -> dict[str, Any]:
 
 
 def revert(alias: str, entry: HistoryEntry) -> str:
-    """The one command that takes new runs back to what they got before; empty where they get it still."""
+    """The one command that takes new runs back to what they got before, or comes first where the release is barred; empty where
+    they get it still."""
     before, after = entry.before, entry.after
     if entry.action == "block":
         return f"trivet release unblock {entry.reason.partition(':')[0]} --reason '...'"
@@ -59,7 +60,10 @@ def revert(alias: str, entry: HistoryEntry) -> str:
     moved = {lane: old for lane, old in _pointers(before).items() if _pointers(after).get(lane) != old}
     if moved:
         if entry.action in {"rollback", "rollout_rollback"}:
-            return f"trivet rollout promote {alias} --release {next(iter(moved.values()))} --reason '...'"
+            left = next(iter(moved.values()))
+            if left in after.barred:
+                return f"trivet rollout retry {alias} --release {left} --reason '...'"
+            return f"trivet rollout promote {alias} --release {left} --reason '...'"
         return f"trivet rollback {alias} --reason '...'"
     if any(_weights(after).values()):
         return f"trivet rollout abort {alias} --reason '...'"

@@ -11,6 +11,7 @@ from gateway.core.rollout.notice import notice, revert, worth_telling
 
 OLD = AliasState("agent", 1, {"*": Lane("rel_a")})
 NEW = AliasState("agent", 2, {"*": Lane("rel_b", ("rel_a",))})
+BARRED = msgspec.structs.replace(OLD, barred={"rel_b": "it fails"})
 CANARY = AliasState("agent", 2, {"*": Lane("rel_a")}, split=Split("rel_b", "s", {"*": 500}))
 
 
@@ -24,6 +25,7 @@ def entry(action: str, before: AliasState | None, after: AliasState | None, reas
     [
         (True, "promote", OLD, NEW, "trivet rollback agent --reason '...'"),
         (True, "rollback", NEW, OLD, "trivet rollout promote agent --release rel_b --reason '...'"),
+        (True, "rollback", NEW, BARRED, "trivet rollout retry agent --release rel_b --reason '...'"),
         (True, "rollout_go", OLD, CANARY, "trivet rollout abort agent --reason '...'"),
         (True, "rollout_abort", CANARY, OLD, ""),
         (True, "first_release", None, OLD, ""),
