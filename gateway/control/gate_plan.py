@@ -25,7 +25,7 @@ from gateway.core.dialect.toolset import names
 from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.gate import checks
 from gateway.core.gate.feasible import forecast
-from gateway.core.gate.requests import OPERATIONS, UNSIGNED, whole
+from gateway.core.gate.requests import OPERATIONS, UNSIGNED, allowed, whole
 from gateway.core.gate.suite import SuiteError, judged, label
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import cost
@@ -178,8 +178,9 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
         for item in suite.items:
             for each in made.parties:
                 size = len(each.asking(item).body) + brought(each)
-                usual.add(each.release, size, likely(item), run.repeats)
-                most.add(each.release, size, item.max_tokens, run.repeats)
+                room = allowed(item, each.extra)
+                usual.add(each.release, size, min(room, likely(item)), run.repeats)
+                most.add(each.release, size, room, run.repeats)
             if item.check.judge and made.judge is not None:
                 rubrics += 2 * run.repeats
                 usual.add(made.judge.release, 400 * BYTES_PER_TOKEN, 50, 2 * run.repeats)
@@ -221,7 +222,7 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
 def likely(item: Item) -> float:
     """Tokens that an answer will have: about three times the example's, for models say more than is needed."""
     size = len(item.good.text) + sum(len(call.name) + len(str(call.arguments)) for call in item.good.calls)
-    return min(item.max_tokens, WORDS + 3 * size / BYTES_PER_TOKEN)
+    return WORDS + 3 * size / BYTES_PER_TOKEN
 
 
 class Reckoned:

@@ -93,6 +93,13 @@ def request(
     return Asking(dialect, operation, where, _encode(body), HEADERS.get(dialect, {}))
 
 
+def allowed(item: Item, extra: Mapping[str, Any]) -> int:
+    """Tokens that an answer to an item may have: its own bound, or the one that stands in its place."""
+    said = {**extra, **(extra.get("generationConfig") or {})}
+    found = [said[name] for name in (*_BOUNDS, "maxOutputTokens") if isinstance(said.get(name), int)]
+    return max(found, default=item.max_tokens)
+
+
 def with_legs(asking: Asking, legs: Legs | None) -> Asking:
     """The request as an agent of this release sends it: with the prompt and the tools that the release only verifies. A prompt
     with variables is left out, for nobody knows their values."""

@@ -16,7 +16,7 @@ from gateway.core.dialect.legs import Legs, parsed
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import RouteKind, find
 from gateway.core.gate.checks import score
-from gateway.core.gate.requests import OPERATIONS, UNSIGNED, request, with_legs
+from gateway.core.gate.requests import OPERATIONS, UNSIGNED, allowed, request, with_legs
 
 CALL = {"name": "look", "arguments": {"order": 7}, "id": "c1"}
 ITEM = msgspec.convert(
@@ -107,6 +107,17 @@ def test_turns_alternate_where_they_must() -> None:
     gemini = json.loads(request(ITEM, "gemini", "m").body)
     assert [turn["role"] for turn in gemini["contents"]] == ["user", "model", "user"]
     assert gemini["contents"][2]["parts"][0]["functionResponse"] == {"name": "look", "response": {"result": "shipped"}}
+
+
+def test_how_long_an_answer_may_be() -> None:
+    """The item's bound, unless the operator gives another, whatever the dialect calls it."""
+    given = (
+        {},
+        {"max_completion_tokens": 4000},
+        {"generationConfig": {"maxOutputTokens": 7}},
+        {"generationConfig": None},
+    )
+    assert [allowed(ITEM, extra) for extra in given] == [99, 4000, 7, 99]
 
 
 def test_what_the_operator_adds() -> None:
