@@ -235,6 +235,19 @@ def wrong_stamps(at: Stand, runs: list[Run]) -> list[str]:
     return found
 
 
+def wrong_journals(at: Stand, runs: list[Run], sample: int = 8) -> list[str]:
+    """The same of a few runs by `trivet run show`: one stamp, and every step of its journal on the stamp's release."""
+    named = [run for run in runs if run.named and run.steps]
+    found = []
+    for run in named[:: max(len(named) // sample, 1)]:
+        told = at.gateway.json("run", "show", run.id, "--tenant", run.tenant)
+        stamps = [each["release"] for each in told["stamps"]]
+        steps = {each["release"] for each in told["steps"]}
+        if stamps != [run.first.release] or steps != run.releases:
+            found.append(f"{run.name} on {run.releases}: stamps {stamps}, steps {steps}")
+    return found
+
+
 def odd_allocations(count: Count, sigmas: float = 5.0) -> list[str]:
     """Lanes and weights where the canary's share of units is further from its weight than chance explains."""
     found, per = [], defaultdict(lambda: [0, 0])
