@@ -103,7 +103,11 @@ def _anchored(settings: Settings, path: Path) -> Settings:
             name: replace(provider, ca_file=place(provider.ca_file)) for name, provider in settings.providers.items()
         },
         aliases={
-            name: replace(alias, gate=_anchored_gate(alias.gate, path)) if alias.gate is not None else alias
+            name: replace(
+                alias,
+                gate=_anchored_gate(alias.gate, path) if alias.gate is not None else None,
+                probes=replace(alias.probes, prompts=place(alias.probes.prompts)) if alias.probes is not None else None,
+            )
             for name, alias in settings.aliases.items()
         },
     )

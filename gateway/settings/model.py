@@ -306,6 +306,19 @@ class GateSettings(Model, frozen=True):
     """Calls at the same time."""
 
 
+class ProbeDeclared(Model, frozen=True):
+    """The prompts by which a change of behaviour behind the stable release of an alias is noticed."""
+
+    prompts: str
+    """A JSONL file, relative to the configuration: a text, or an object with `prompt` or `messages`, a line."""
+    samples: Annotated[int, msgspec.Meta(ge=2, le=100)] = 10
+    """Answers to each prompt in a window."""
+    tokens: Positive = 50
+    """Bound of an answer."""
+    every: Seconds = 86400.0
+    """From one window to the next; 0 begins none by itself."""
+
+
 class AliasSettings(Model, frozen=True):
     """An alias and its stakes. The pointer is data: `first_release` only creates an alias nobody knows yet."""
 
@@ -314,10 +327,13 @@ class AliasSettings(Model, frozen=True):
     side_effects: SideEffects = SideEffects.UNSTATED
     allow_floating: str = ""
     """The reason why a release of this alias may float (stakes `standard` only)."""
+    strict: bool = False
+    """Refuse new runs while another model answers for the release's snapshot than the pinned one."""
     warm: Count = 3
     shadow: tuple[ShadowDeclared, ...] = ()
     """Candidates that run alongside when the alias is made."""
     gate: GateSettings | None = None
+    probes: ProbeDeclared | None = None
 
 
 class ServeSettings(Model, frozen=True):
@@ -380,6 +396,17 @@ class UndeclaredSettings(Model, frozen=True):
     """How long it is open at least."""
 
 
+class ProbeSettings(Model, frozen=True):
+    """Calls that the gateway makes by itself, to know whether releases can be called and behave as they did."""
+
+    budget: UsdPerDay = 1.0
+    """USD that all of them may cost in a UTC day; 0 is no limit."""
+    calls: Count = 2000
+    """All of them in a UTC day: what holds where no price is known. 0 asks nobody."""
+    warm_every: Seconds = 6 * 3600.0
+    """Age at which a proof that a release can be called no longer counts; 0 proves by traffic alone, which counts for 6h."""
+
+
 class WebhookSettings(Model, frozen=True):
     """Who is told of transitions: one POST each, signed, repeated until it is taken."""
 
@@ -435,4 +462,5 @@ class Settings(Model, frozen=True):
     capture: Capture = "none"
     """What is kept of the contents of pairs; a tenant may have a word of its own, a request's header may only lower it."""
     shadow: ShadowSettings = ShadowSettings()
+    probes: ProbeSettings = ProbeSettings()
     webhooks: tuple[WebhookSettings, ...] = ()

@@ -148,6 +148,14 @@ class Keys:
         """Stream, bounded, ttl: who answered for which snapshot, as answers say it, told by live workers."""
         return f"{self.prefix}:identities"
 
+    def proofs(self) -> str:
+        """Hash: release to whether it can be called, by its last calls."""
+        return f"{self.prefix}:proofs"
+
+    def probe_spend(self, day: str) -> str:
+        """Hash, ttl: what the gateway's own probes took of a UTC day."""
+        return f"{self.prefix}:probe-spend:{day}"
+
     def webhooks(self) -> str:
         """Hash: webhook and alias to the newest entry of its history that the webhook was told of."""
         return f"{self.prefix}:webhooks"

@@ -101,14 +101,26 @@ class Proof(StrEnum):
 
 
 class Callable(Record, frozen=True):
-    """A release's last proof."""
+    """A release's last proof, as `trivet:proofs` keeps it."""
 
     release: str
     proof: Proof
     at_ms: int
+    """When a call worked last, 0 for never; of a dead release, when its provider said so last."""
     source: str
-    """live, probe, gate or shadow."""
+    """live, probe, gate or shadow; empty for a release that never was called."""
     why: str = ""
+    """What its provider said, or what keeps it from being asked."""
+    seen_ms: int = 0
+    """The newest call that is in here, whatever came of it."""
+    refusals: int = 0
+    """Calls since the last one that worked to which its provider said that the model is gone or the credential is refused."""
+    refused_ms: int = 0
+    """The first of them."""
+    troubles: int = 0
+    """Calls in a row that said nothing of the release: busy, slow, failing."""
+    asked_ms: int = 0
+    """When it was probed last."""
 
 
 class Retirement(Record, frozen=True):
