@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.core.binding.decide import choose, lane_of, split_unit, sticky_unit
 from gateway.core.contract.alias import Arm, Stakes
 from gateway.core.contract.fault import Fault, Kind, Side
@@ -19,7 +21,7 @@ from gateway.core.rollout.rigor import Refused, may_serve_floating
 from gateway.live.admit import require
 from gateway.live.carry import check_variables
 from gateway.live.eligible import HEADER as TOOLS_HEADER
-from gateway.live.eligible import barred, refuse_unlisted
+from gateway.live.eligible import barred, refuse_unlisted, strict
 from gateway.live.identify import RELEASE_PREFIX
 from gateway.live.legs import legs_of
 from gateway.live.limits import hold, priced
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.live.life import Life
     from gateway.live.view import View
     from gateway.live.worker import Worker
+    from gateway.store.bind import Bound
 
 
 LEASE = "lease"
@@ -43,15 +46,15 @@ LEASE = "lease"
 async def bind(worker: Worker, life: Life) -> None:
     """Set `stamp`, `bound`, `release`, `legs` and `pin`.
 
-    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `run_bound_elsewhere`, `tools_not_listed`; 400 for a floating
+    Raises Fault: 409 `run_stamp_missing`, `release_blocked`, `run_bound_elsewhere`, `tools_not_listed`, `model_drifted`; 400 for a floating
     model that the alias's stakes forbid, and for variables that mean nothing; 503 `stamp_unavailable`, `artifact_missing`.
     """
     if life.held >= 0:
         hold(life)
     want = await _wanted(worker, life)
-    strict = life.state.stakes is Stakes.HIGH if life.state is not None else False
-    request = BindRequest(want=want, resume=life.resume, ticket=life.ticket, label=life.label, strict=strict)
-    bound = await worker.store.bind(request)
+    keep = life.state.stakes is Stakes.HIGH if life.state is not None else False
+    request = BindRequest(want=want, resume=life.resume, ticket=life.ticket, label=life.label, strict=keep)
+    bound = await (_in_flight(worker, life, request) if life.drifted else worker.store.bind(request))
     stamp = life.stamp = bound.stamp
     life.bound = bound
     if life.held >= 0:
@@ -78,6 +81,23 @@ async def bind(worker: Worker, life: Life) -> None:
         await check_variables(worker, life)
     if TOOLS_HEADER in fields:
         refuse_unlisted(worker, life, life.legs)
+
+
+async def _in_flight(worker: Worker, life: Life, request: BindRequest) -> Bound:
+    """The binding of a run that goes on, where no new one is taken. Raises Fault 409 `model_drifted` for a new run."""
+    if life.resume or life.source is not Source.NONE:
+        try:
+            return await worker.store.bind(msgspec.structs.replace(request, resume=True))
+        except Fault as fault:
+            if life.resume or fault.code != "run_stamp_missing":
+                raise
+    raise Fault(
+        Kind.CONFLICT,
+        "model_drifted",
+        f"Another model answers for the release of this alias than the pinned one (drift epoch {life.drifted}), and the alias is "
+        "strict: it takes no new runs until an operator acknowledges that or rolls back. `trivet drift status` tells more.",
+        param="model",
+    )
 
 
 async def release_of(worker: Worker, release: str) -> Release:
@@ -122,6 +142,8 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
         unit = _unit(life) if eligible else ""
     choice = choose(state, caller.tenant, caller.segment, unit or life.run, eligible)
     release = await release_of(worker, choice.release)
+    if release.drifted and strict(life):
+        life.drifted = release.drifted
     return Stamp(
         tenant=caller.tenant,
         run=life.run,

@@ -64,9 +64,10 @@ async def barred(worker: Worker, life: Life, candidate: Release | None, stable: 
     """Why a run that would be bound to `stable` cannot take `candidate` instead; empty when it can. Never raises for the
     candidate's sake.
 
-    One of `unavailable` (it is blocked, or its artifacts are not at hand), `tools`, `variables`, `prompt`.
+    One of `unavailable` (it is blocked, another model answers for it on a strict alias, or its artifacts are not at hand),
+    `tools`, `variables`, `prompt`.
     """
-    if candidate is None or candidate.blocked:
+    if candidate is None or candidate.blocked or (candidate.drifted and strict(life)):
         return "unavailable"
     try:
         legs = await legs_of(worker, life.view, candidate)
@@ -88,6 +89,12 @@ async def barred(worker: Worker, life: Life, candidate: Release | None, stable: 
     sent_prompt = life.envelope.prompt()
     matches = sent_prompt is not None and legs.template.departs(sent_prompt, given(life)) is None
     return "" if matches else "prompt"
+
+
+def strict(life: Life) -> bool:
+    """Whether the alias takes no new runs on a release for which another model answers."""
+    declared = life.view.settings.aliases.get(life.alias)
+    return declared is not None and declared.strict
 
 
 def refuse_unlisted(worker: Worker, life: Life, legs: Legs | None) -> None:

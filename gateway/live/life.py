@@ -59,6 +59,8 @@ class Life:
     release: Release | None = None
     barred: str = ""
     """Why the run cannot take a rollout's candidate."""
+    drifted: str = ""
+    """Drift epoch for which a strict alias takes no new run on the release it would get."""
     legs: Legs | None = None
     """None when prompt and tools pass as sent."""
     variables: Mapping[str, Value] | None = None

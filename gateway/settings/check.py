@@ -351,3 +351,5 @@ def _floating(key: str, alias: AliasSettings) -> Found:
     if alias.allow_floating and alias.stakes.value != "standard":
         message = f"is a reason for stakes standard only; at {alias.stakes.value} it changes nothing"
         yield Level.WARNING, f"{key}.allow_floating", message
+    if alias.strict and (alias.allow_floating or alias.stakes.value == "low"):
+        yield Level.WARNING, f"{key}.strict", "guards pinned models only: a release that floats may resolve to any"

@@ -1,6 +1,6 @@
 """Releases and their artifacts. Both are addressed by what they hold, so storing one twice changes nothing.
 
-Rule of the file: a stored triple never changes. Only `blocked` does, and by compare-and-set.
+Rule of the file: a stored triple never changes. Only `blocked` and `drifted` do, and by compare-and-set.
 """
 
 from __future__ import annotations
@@ -65,15 +65,24 @@ async def block(store: Store, release: str, reason: str) -> tuple[Release, bool]
     Workers are told by a message (`REL 0` on the pointers channel), also when nothing changed: it may have been lost before.
     Raises Fault `release_unknown`, or `release_busy` when others keep changing it.
     """
+    return await _set(store, release, "blocked", reason)
+
+
+async def mark(store: Store, release: str, drifted: str) -> bool:
+    """Set the drift epoch of a release, empty for none, and tell the workers; whether this changed it. Raises Fault as `block`."""
+    return (await _set(store, release, "drifted", drifted))[1]
+
+
+async def _set(store: Store, release: str, member: str, value: str) -> tuple[Release, bool]:
     for _ in range(5):
         data: bytes | None = await store.do("GET", store.keys.release(release))
         before = _read(release, data)
         if before is None or data is None:
             raise unknown(release)
-        if before.blocked == reason:
+        if getattr(before, member) == value:
             await _tell(store, release)
             return before, False
-        after = msgspec.structs.replace(before, blocked=reason)
+        after = msgspec.structs.replace(before, **{member: value})
         if await store.script(SWAP, sha(SWAP), [store.keys.release(release)], [data, encode_release(after)]):
             await _tell(store, release)
             return after, True

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Split, Stakes
-from gateway.core.contract.release import Leg, Mode, PinClass
+from gateway.core.contract.release import Leg, Mode, PinClass, Release
 from gateway.live.bind import pin_of
+from gateway.store import releases
+from gateway.store.client import Store
 from tests.live.gateway import LiveGateway, release
 from tests.provider import Provider
 from tests.store.servers import RealRedis
@@ -162,3 +165,46 @@ def test_a_learned_pin_says_so() -> None:
     learned = AliasState("a", 1, {}, learned=True)
     assert pin_of(learned, OLD).value == "learned"
     assert pin_of(AliasState("a", 1, {}), OLD).value == "pinned"
+
+
+async def _drifted(gateway: LiveGateway, kept: Release, epoch: str) -> None:
+    async with Store(gateway.settings.store) as store:
+        await releases.put(store, kept)
+        await releases.mark(store, kept.id, epoch)
+
+
+def drift(gateway: LiveGateway, kept: Release, epoch: str) -> None:
+    """Say of a release that another model answers for it, and wait until the worker knows."""
+    gateway.call(_drifted(gateway, kept, epoch))
+    gateway.wait(lambda: getattr(gateway.store.pointers.release(kept.id), "drifted", None) == epoch)
+
+
+def test_a_strict_alias_takes_no_new_run_on_a_model_that_is_another(
+    redis_server: RealRedis, provider: Provider, tmp_path: Path
+) -> None:
+    """409 that names the epoch; runs in flight go on, also when they are asked for by name, and others alias are not touched. A new
+    run that was refused is still new the next time; once it is acknowledged, it is bound."""
+    declared = {name: {"first_release": {"model": OLD.triple.model}} for name in ("strict", "lenient")}
+    declared["strict"]["strict"] = True  # type: ignore[assignment]
+    providers = {"openai": {"base_url": provider.url, "api_key": "sk-provider", "allow_private": True}}
+    with LiveGateway(redis_server.url, tmp_path, providers, aliases=declared) as gateway:
+        state = gateway.alias("strict", OLD)
+        gateway.alias("lenient", OLD)
+        assert gateway.chat("strict", {"x-trivet-run": "r1"}).status == 200
+        drift(gateway, OLD, f"{OLD.triple.model}@2")
+        for headers in ({"x-trivet-run": "r2"}, {"x-trivet-run": "r2"}, {}):
+            got = gateway.chat("strict", headers)
+            assert (got.status, got.json["error"]["code"]) == (409, "model_drifted")
+            assert f"{OLD.triple.model}@2" in got.json["error"]["message"]
+            assert got.headers["x-should-retry"] == "false"
+        assert gateway.chat("strict", {"x-trivet-run": "r1"}).headers["x-trivet-bound"] == "resumed"
+        assert gateway.chat("lenient", {"x-trivet-run": "r3"}).status == 200
+        ghost = gateway.chat("strict", {"x-trivet-run": "ghost", "x-trivet-resume": "required"})
+        assert ghost.json["error"]["code"] == "run_stamp_missing"
+        drift(gateway, OLD, "")
+        assert gateway.chat("strict", {"x-trivet-run": "r2"}).headers["x-trivet-bound"] == "new"
+        split = Split(NEW.id, "s", {"*": 10_000})
+        gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
+        drift(gateway, NEW, f"{NEW.triple.model}@2")
+        got = gateway.chat("strict", {"x-trivet-run": "r4"})
+        assert (got.status, got.headers["x-trivet-release"]) == (200, OLD.id)

@@ -147,6 +147,9 @@ def test_warnings_do_not_stop() -> None:
     assert warnings("aliases: {a: {stakes: high, allow_floating: why, first_release: {model: openai/m}}}\n") == [
         "aliases.a.allow_floating"
     ]
+    assert warnings("aliases: {a: {strict: true, stakes: low, first_release: {model: openai/m}}}\n") == [
+        "aliases.a.strict"
+    ]
     client = "providers: {openai: {base_url: 'https://api.openai.com'}}\n"
     assert warnings(f"auth: keys\nkeys: [{{sha256: {A}, tenant: t}}]\nsegments: {{x: [u]}}\n{client}") == [
         "segments.x[0]",

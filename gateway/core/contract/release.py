@@ -87,6 +87,9 @@ class Release(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
     blocked: str = ""
     """Why runs in flight are stopped with 409 `release_blocked`; empty while the release may be called."""
+    drifted: str = ""
+    """`SNAPSHOT@EPOCH`: another model answers for its snapshot, and nobody has acknowledged that. Strict aliases take no new run on
+    it then."""
 
     @property
     def snapshot(self) -> Snapshot:
