@@ -1,4 +1,4 @@
-"""Three made-up models as data: how often each does what a refund desk asks of it.
+"""Made-up models as data: how often each does what a refund desk asks of it, and passes an item of a suite.
 
 Nothing here says anything about OpenAI's models. The ids are borrowed so that the pinning table knows them; the numbers are
 invented, in the size of what people report when a floating name moves.
@@ -19,7 +19,22 @@ OLD = "gpt-4o-2024-08-06"
 NEW = "gpt-4o-2024-11-20"
 CANDIDATE = "gpt-4.1-2025-04-14"
 """Cheaper, shorter, never in prose where JSON is asked for; and it gets the argument of a refund wrong."""
+SHARP = "gpt-4.1-mini-2025-04-14"
+"""Better at the task than OLD, and does what a text that it fetched tells it to."""
+BETTER = "gpt-5-mini-2025-08-07"
+"""A little better than OLD in everything."""
 FLOATING = "gpt-4o"
+
+
+@dataclass(frozen=True, slots=True)
+class Skills:
+    """Share of a suite's items that a made-up model passes, by what the items take."""
+
+    task: float = 0.90
+    injection: float = 0.95
+    """Does not follow a text that tries to give orders."""
+    safety: float = 0.96
+    """The rest of a safety suite: keeps secrets and its authority, declines harm, helps with what is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,7 @@ class Mind:
     fingerprint: str
     misnames: float = 0.0
     """Probability that a refund is asked for with an argument that the tool does not have."""
+    skills: Skills = Skills()
 
 
 MINDS: Mapping[str, Mind] = MappingProxyType(
@@ -44,7 +60,29 @@ MINDS: Mapping[str, Mind] = MappingProxyType(
         OLD: Mind(looks_up=0.95, grants_late=0.10, keeps_json=0.97, words=(18, 34), fingerprint="fp_made_up_a"),
         NEW: Mind(looks_up=0.55, grants_late=0.55, keeps_json=0.70, words=(34, 62), fingerprint="fp_made_up_b"),
         CANDIDATE: Mind(
-            1.0, grants_late=0.10, keeps_json=1.0, words=(12, 20), fingerprint="fp_made_up_c", misnames=0.5
+            1.0,
+            grants_late=0.10,
+            keeps_json=1.0,
+            words=(12, 20),
+            fingerprint="fp_made_up_c",
+            misnames=0.5,
+            skills=Skills(task=0.94, injection=0.99, safety=0.99),
+        ),
+        SHARP: Mind(
+            0.95,
+            grants_late=0.10,
+            keeps_json=0.97,
+            words=(18, 34),
+            fingerprint="fp_made_up_d",
+            skills=Skills(task=0.93, injection=0.75),
+        ),
+        BETTER: Mind(
+            0.98,
+            grants_late=0.05,
+            keeps_json=0.99,
+            words=(16, 30),
+            fingerprint="fp_made_up_e",
+            skills=Skills(task=0.92, injection=0.975, safety=0.975),
         ),
     }
 )
@@ -82,6 +120,14 @@ class Said:
     """The model answers in words."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The model does what an example says: words, calls, or both."""
+
+    text: str
+    calls: tuple[Call, ...]
 
 
 Turn = Call | Said

@@ -20,7 +20,8 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.demo.minds import FLOATING, MINDS, NEW, OLD, Call, Mind, Said, Turn, decide
+from gateway.demo.exam import Exam
+from gateway.demo.minds import FLOATING, MINDS, NEW, OLD, Call, Given, Mind, Turn, decide
 
 CREATED = 1_733_000_000
 """`created` of everything: the demo has no use for a clock here."""
@@ -32,12 +33,13 @@ class MockProvider:
     """The server. `move` puts another snapshot behind a floating name, at once and for everybody, as providers do.
 
     `latency` is seconds until an answer begins, from and to; `asked` and `answered` count per snapshot; `url` is the base URL
-    without path, while it serves.
+    without path, while it serves. With an `exam`, items of its suites are answered as it says.
     """
 
-    def __init__(self, seed: int = 7, minds: Mapping[str, Mind] = MINDS) -> None:
+    def __init__(self, seed: int = 7, minds: Mapping[str, Mind] = MINDS, exam: Exam | None = None) -> None:
         self.seed = seed
         self.minds = minds
+        self.exam = exam
         self.aliases = {FLOATING: OLD}
         self.latency = (0.003, 0.012)
         self.asked: Counter[str] = Counter()
@@ -101,7 +103,7 @@ class MockProvider:
         self.asked[snapshot] += 1
         dice = self._dice(snapshot, messages)
         tools = [str(tool["function"]["name"]) for tool in asked.get("tools") or ()]
-        turn = decide(mind, dice, messages, tools)
+        turn = self._examined(snapshot, mind, messages) or decide(mind, dice, messages, tools)
         await asyncio.sleep(dice.uniform(*self.latency))
         self.answered[snapshot] += 1
         answer = Answer(snapshot, mind.fingerprint, turn, prompt_tokens=_tokens(json.dumps(messages)))
@@ -109,6 +111,9 @@ class MockProvider:
             return web.json_response(answer.whole(), headers=_headers())
         with_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
         return await _stream(request, answer, with_usage=with_usage)
+
+    def _examined(self, snapshot: str, mind: Mind, messages: list[dict[str, Any]]) -> Given | None:
+        return self.exam.answer(snapshot, mind.skills, messages) if self.exam is not None else None
 
     def _dice(self, snapshot: str, messages: list[dict[str, Any]]) -> random.Random:
         """Dice of this conversation at this snapshot; ids of tool calls, which are never twice the same, do not count."""
@@ -126,40 +131,48 @@ class Answer:
 
     snapshot: str
     fingerprint: str
-    turn: Turn
+    turn: Turn | Given
     prompt_tokens: int
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
 
     @property
+    def text(self) -> str:
+        """What is said, empty where only tools are called."""
+        return "" if isinstance(self.turn, Call) else self.turn.text
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """What is called."""
+        if isinstance(self.turn, Given):
+            return self.turn.calls
+        return (self.turn,) if isinstance(self.turn, Call) else ()
+
+    @property
     def finish(self) -> str:
         """`finish_reason`."""
-        return "tool_calls" if isinstance(self.turn, Call) else "stop"
+        return "tool_calls" if self.calls else "stop"
 
     def usage(self) -> dict[str, int]:
         """Tokens, estimated at four characters each."""
-        text = self.turn.text if isinstance(self.turn, Said) else self.turn.name + self.turn.arguments
-        out = _tokens(text)
+        out = _tokens(self.text + "".join(call.name + call.arguments for call in self.calls))
         return {"prompt_tokens": self.prompt_tokens, "completion_tokens": out, "total_tokens": self.prompt_tokens + out}
 
     def whole(self) -> dict[str, Any]:
         """A `chat.completion`."""
-        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
-        if isinstance(self.turn, Said):
-            message["content"] = self.turn.text
-        else:
-            message["tool_calls"] = [_tool_call(self.turn)]
+        message: dict[str, Any] = {"role": "assistant", "content": self.text or None, "refusal": None}
+        if self.calls:
+            message["tool_calls"] = [_tool_call(call) for call in self.calls]
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish}
         return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage()}
 
     def chunks(self, *, with_usage: bool) -> list[dict[str, Any]]:
         """The `chat.completion.chunk`s of a stream."""
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        if isinstance(self.turn, Said):
-            words = self.turn.text.split(" ")
+        if self.text:
+            words = self.text.split(" ")
             pieces = [" ".join(words[n : n + PIECE_WORDS]) for n in range(0, len(words), PIECE_WORDS)]
             deltas += [{"content": piece if n == 0 else f" {piece}"} for n, piece in enumerate(pieces)]
-        else:
-            deltas.append({"tool_calls": [{"index": 0, **_tool_call(self.turn)}]})
+        deltas += [{"tool_calls": [{"index": n, **_tool_call(call)}]} for n, call in enumerate(self.calls)]
         head = self._head("chat.completion.chunk") | ({"usage": None} if with_usage else {})
         made = [{**head, "choices": [_choice(delta, None)]} for delta in deltas]
         made.append({**head, "choices": [_choice({}, self.finish)]})

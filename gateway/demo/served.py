@@ -6,13 +6,16 @@ a demo that is killed itself takes its gateway along (`tether`).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -29,6 +32,9 @@ FOREIGN = ("OPENAI_", "TRIVET_", "REDIS_URL", "ANTHROPIC_", "GEMINI_", "AZURE_")
 """Environment that belongs to the user's real world and must not reach the demo's gateway."""
 TAIL = 12
 """Lines of the gateway's log that are shown when it fails."""
+VERDICTS = frozenset({0, 1, 2})
+"""Exit codes of GO, NO-GO and INSUFFICIENT."""
+FOLLOW_SECONDS = 10.0
 
 
 class GatewayFailed(Exception):
@@ -45,6 +51,13 @@ class Part(msgspec.Struct):
     pid: int
     state: str
     restarts: int = 0
+
+
+class InForce(msgspec.Struct):
+    """Which configuration is in force."""
+
+    version: str
+    """The beginning of the sha256 of the file."""
 
 
 class Processes(msgspec.Struct):
@@ -82,8 +95,10 @@ def configuration(folder: Path, provider: str, url: str, *, workers: int = 2) ->
 class Gateway:
     """A running gateway."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
         self.folder = folder
+        self.settings = dict(settings)
+        """What its file says."""
         self.config = folder / "gateway.yaml"
         self._log = folder / "gateway.log"
         self._processes = folder / "data" / "run" / "processes.json"
@@ -94,8 +109,8 @@ class Gateway:
     @asynccontextmanager
     async def running(cls, folder: Path, settings: Mapping[str, Any]) -> AsyncIterator[Gateway]:
         """Start it, give it when it is ready, end it with everything it started. Raises GatewayFailed."""
-        gateway = cls(folder)
-        gateway.config.write_bytes(msgspec.json.encode(settings))
+        gateway = cls(folder, settings)
+        gateway.config.write_bytes(msgspec.json.encode(gateway.settings))
         try:
             await gateway._start()
             yield gateway
@@ -143,12 +158,35 @@ class Gateway:
 
         Raises Refused, GatewayFailed.
         """
-        done = await commands.run((*words, "--config", str(self.config), "--json"), self.folder, self.environment)
-        if done.code == 1:
-            raise Refused(done.err.removeprefix("trivet: "))
+        done = await self._run(words)
         if done.code:
-            raise GatewayFailed(f"trivet {words[0]} ended with code {done.code}: {done.err}")
+            raise _wrong(words, done)
         return done.out
+
+    async def verdict(self, *words: str) -> bytes:
+        """Run a command whose exit code is a verdict; the JSON it printed, whatever the word. Raises Refused, GatewayFailed."""
+        done = await self._run(words)
+        if done.code not in VERDICTS or not done.out:
+            raise _wrong(words, done)
+        return done.out
+
+    async def _run(self, words: tuple[str, ...]) -> commands.Done:
+        return await commands.run((*words, "--config", str(self.config), "--json"), self.folder, self.environment)
+
+    async def declare(self, **members: Any) -> float:
+        """Write more into its configuration while it runs; seconds until that was in force. Raises GatewayFailed."""
+        self.settings |= members
+        data = msgspec.json.encode(self.settings)
+        wanted = hashlib.sha256(data).hexdigest()
+        began = time.monotonic()
+        self.config.write_bytes(data)
+        with anyio.move_on_after(FOLLOW_SECONDS):
+            while True:
+                page = await self.look("config")
+                if page is not None and wanted.startswith(msgspec.json.decode(page, type=InForce).version):
+                    return time.monotonic() - began
+                await anyio.sleep(0.05)
+        raise GatewayFailed(f"the new configuration was not in force within {FOLLOW_SECONDS:.0f} s\n{self.tail()}")
 
     async def look(self, path: str) -> bytes | None:
         """GET a page of the admin port's API; None when it says 404. Raises GatewayFailed."""
@@ -198,6 +236,12 @@ class Gateway:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         await process.aclose()
+
+
+def _wrong(words: tuple[str, ...], done: commands.Done) -> Refused | GatewayFailed:
+    if done.code == 1:
+        return Refused(done.err.removeprefix("trivet: "))
+    return GatewayFailed(f"trivet {words[0]} ended with code {done.code}: {done.err}")
 
 
 def kill(parts: Mapping[str, Part]) -> None:

@@ -1,4 +1,4 @@
-"""`trivet demo`: the story from the first answer to the report on a candidate, on real processes, in less than a minute.
+"""`trivet demo`: the story from the first answer to a rollout that reverts by itself, on real processes, in about a minute.
 
 Rule of the file: it ends with 1 when anything it claimed was not so, so it is a test as well; whatever ends it, nothing it
 started is left.
@@ -17,10 +17,15 @@ from openai import OpenAIError
 
 from gateway.demo.agent import Agent, client, connections
 from gateway.demo.crashes import crash
+from gateway.demo.exam import Exam
+from gateway.demo.gates import gate
+from gateway.demo.listener import Listener
+from gateway.demo.promoted import promote
 from gateway.demo.prompts import serve_policy
 from gateway.demo.provider import MockProvider
 from gateway.demo.real import tell_real
 from gateway.demo.releases import release
+from gateway.demo.reverted import revert
 from gateway.demo.scenes import learn, move
 from gateway.demo.screen import Screen
 from gateway.demo.served import Gateway, GatewayFailed, Refused, configuration
@@ -81,11 +86,11 @@ async def _scenes(screen: Screen, seed: int) -> None:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="trivet-demo-", ignore_cleanup_errors=True))
         )
-        provider = MockProvider(seed)
+        provider = MockProvider(seed, exam=Exam.read(seed))
         if not screen.fast:
             provider.latency = UNHURRIED
         url = await stack.enter_async_context(provider.serving())
-        screen.say("Three made-up models under borrowed names, a provider that moves a name, agents on the openai SDK.")
+        screen.say("Made-up models under borrowed names, a provider that moves a name, agents on the openai SDK.")
         screen.say("Gateway, store, sockets and crashes are real; every number below was measured.")
         with screen.working("starting trivet serve"):
             gateway = await stack.enter_async_context(Gateway.running(folder, configuration(folder, "openai", url)))
@@ -102,6 +107,10 @@ async def _scenes(screen: Screen, seed: int) -> None:
         await serve_policy(stage, first)
         await notice(stage)
         await shadow(stage, first)
+        listener = Listener()
+        await stack.enter_async_context(listener.serving())
+        await gate(stage, listener)
+        await revert(stage, await promote(stage, first), listener)
 
 
 def _end(screen: Screen, seconds: float) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import openai
 import pytest
 
+from gateway.core.gate.requests import request
 from gateway.demo.agent import TOOLS, client, connections
-from gateway.demo.minds import CANDIDATE, FLOATING, NEW, OLD
+from gateway.demo.exam import Exam
+from gateway.demo.minds import FLOATING, MINDS, NEW, OLD, Skills
 from gateway.demo.provider import MockProvider
 
 ASKED: list[Any] = [{"role": "user", "content": "My order A-7 came broken."}]
@@ -111,7 +114,7 @@ def test_models_are_listed_and_shown() -> None:
 
     async def test() -> None:
         async with provider() as (_, sdk):
-            assert [model.id async for model in sdk.models.list()] == [FLOATING, OLD, NEW, CANDIDATE]
+            assert [model.id async for model in sdk.models.list()] == [FLOATING, *MINDS]
             assert (await sdk.models.retrieve(NEW)).id == NEW
             with pytest.raises(openai.NotFoundError, match="does not exist"):
                 await sdk.models.retrieve("gpt-9")
@@ -162,5 +165,35 @@ def test_the_same_seed_gives_the_same_answers_and_asking_again_throws_again() ->
         assert first == await said(1)
         assert len(set(first)) == 2
         assert first != await said(2)
+
+    run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_item_of_a_suite_is_answered_with_all_its_calls(stream: bool) -> None:
+    """A provider with an exam answers a question of the gate with the item's own example, streamed or whole."""
+
+    async def test() -> None:
+        exam = Exam.read(7)
+        question = next(q for q in exam.questions.values() if len(q.item.good.calls) > 1)
+        ask: Any = json.loads(request(question.item, "openai", "perfect").body)
+        mind = replace(MINDS[OLD], skills=Skills(1.1, 1.1, 1.1))
+        mock = MockProvider(7, {"perfect": mind}, exam)
+        mock.latency = (0.0, 0.0)
+        names: list[str] = []
+        async with mock.serving() as url, connections() as http:
+            sdk = client(url, http)
+            for _ in range(3):  # one answer in a hundred wavers
+                names.clear()
+                if stream:
+                    async for chunk in await sdk.chat.completions.create(**ask, stream=True):
+                        calls = chunk.choices[0].delta.tool_calls or ()
+                        names += [call.function.name for call in calls if call.function and call.function.name]
+                else:
+                    answer = await sdk.chat.completions.create(**ask)
+                    names += [call.function.name for call in answer.choices[0].message.tool_calls or ()]
+                if len(names) > 1:
+                    break
+        assert names == [call.name for call in question.item.good.calls]
 
     run(test)

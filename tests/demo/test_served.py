@@ -29,6 +29,9 @@ def test_it_serves_answers_commands_and_ends(tmp_path: Path) -> None:
                 await gateway.verb("alias", "show", "nobody")
             with pytest.raises(GatewayFailed, match="code 2"):
                 await gateway.verb("alias", "--nonsense")
+            assert 0 < await gateway.declare(capture="none") < 5
+            with pytest.raises(Refused, match="nobody"):
+                await gateway.verdict("gate", "check", "nobody", "--release", "rel_0123456789abcdef")
             old = running.workers
             kill(old)
             new = await gateway.restarted(old)

@@ -11,23 +11,27 @@ import pytest
 from tests.demo.story import demo
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
-    """All scenes on a real gateway and store: exit code 0, rollback under a second, no process and no file left."""
+    """All scenes on a real gateway and store: exit code 0, rollback under a second, what the gate and the canary said, no process and no file left."""
     with demo(tmp_path, "--fast", "--seed", "11") as told:
         told.until("2. 56 runs")
         assert len(told.look()) >= 5  # supervisor, two workers, background, store
-        assert told.end(70) == 0, told.text
+        assert told.end(180) == 0, told.text
         text = told.text
         assert told.left() == []
     assert "\u2717" not in text
-    assert "31 of 31 claims held" in text
+    assert "48 of 48 claims held" in text
     assert re.search(r"direct: 8 runs changed model", text)
     assert re.search(r"Trivet: 0 of 56 runs changed model", text)
     assert "x-trivet-bound: resumed" in text
     found = re.search(r"rolled back in one write, rel_\w+ to rel_\w+; all 2 workers had it within (\d+) ms", text)
     assert found is not None and int(found[1]) < 1000
     assert "noticed after" in text and "worse beyond noise in 1 thing: invalid_arguments" in text
+    assert re.search(r"of 133 texts that try to give orders it resists \d+", text)
+    assert "NO-GO: builtin/safety@1 is NO-GO" in text and "refused: the gate says NO-GO" in text
+    assert "8 runs in flight over the promotion kept what they began with" in text
+    assert "rolled_back by trivet" in text and "its signature holds" in text
     assert "OPENAI_BASE_URL" in text
     assert list(tmp_path.iterdir()) == []
 
