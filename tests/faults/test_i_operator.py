@@ -1,4 +1,4 @@
-"""Rows I1, I2, I5 to I7 and I10: mistakes of those who run a gateway, and moves made while agents work."""
+"""Rows I1 to I3, I5 to I7 and I10: mistakes of those who run a gateway, and moves made while agents work."""
 
 from __future__ import annotations
 
@@ -259,6 +259,27 @@ def test_i5_rollback_under_runs(watch: Watch) -> None:
     assert [key for key, value in active.items() if value] == [
         key for key in active if fresh.headers["x-trivet-release"] in key
     ]
+
+
+def test_i3_promotion_without_a_go(watch: Watch) -> None:
+    """Without a GO nothing is promoted but on a name, which stays in the history; at high stakes not on a name either. Audit log and
+    metrics tell how each ended."""
+    gateway = watch.gateway
+    _, made = create(gateway, model=f"openai/{NEW}")
+    words = ("--release", made["id"], "--reason", "hurry")
+    refused = gateway.cli("rollout", "promote", "agent", *words, status=1)
+    assert "aliases.agent.gate" in refused.stderr
+    gateway.cli("rollout", "promote", "careful", *words, "--override", "me", status=1)
+    assert watch.chat("agent").headers["x-trivet-model"] == f"openai/{OLD}"
+    forced = gateway.json("rollout", "promote", "agent", *words, "--override", "me")
+    assert "no GO" in forced["override"] and "me: hurry" in forced["override"]
+    newest = gateway.json("alias", "history", "agent", "--limit", "1")[0]
+    assert (newest["action"], newest["override"]) == ("promote", forced["override"])
+    gateway.cli("rollback", "agent", "--reason", "tidy")
+    audit = [event for event in gateway.events if event.get("room") == "audit" and event["action"] == "rollout.promote"]
+    assert [event["result"] for event in audit][-3:] == ["gate_not_green", "gate_not_green", "done"]
+    watch.expect("promotions_total", 2, at_least=True, result="gate_not_green")
+    watch.expect("promotions_total", 1, at_least=True, result="done")
 
 
 URLS = {
