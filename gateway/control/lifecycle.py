@@ -7,7 +7,7 @@ nothing and moves nothing. Whoever cannot be looked up is unknown, and an operat
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ from gateway.store import aliases, releases, snapshots
 
 ACTION = "lifecycle"
 """Of the history entries that warn."""
+ATTEST = " --attest 'NAME: WHY IT IS FIXED'"
+"""What a person fills in where the stakes ask for an attestation."""
 
 
 class Use(NamedTuple):
@@ -224,7 +226,10 @@ def _path(desk: Desk, state: AliasState, record: Release, when: tuple[str, int],
     if successor:
         candidate = release_id(msgspec.structs.replace(record.triple, model=successor))
         notes = _notes(desk, state, record, successor, candidate)
-        commands = _commands(state.name, record.id, successor, candidate, notes)
+        commands = _commands(desk, state.name, record.id, successor, candidate)
+        if any("--attest" in note for note in notes):
+            commands[0] += ATTEST
+            commands[-1] += ATTEST
     else:
         notes = [
             f"nobody names a successor of {record.triple.model}: choose one, and start with `trivet release create`"
@@ -243,17 +248,20 @@ def _path(desk: Desk, state: AliasState, record: Release, when: tuple[str, int],
     )
 
 
-def _commands(alias: str, base: str, successor: str, candidate: str, notes: Sequence[str]) -> list[str]:
+def _commands(desk: Desk, alias: str, base: str, successor: str, candidate: str) -> list[str]:
+    declared = desk.settings.aliases.get(alias)
     name = shlex.quote(alias)
     file = f"rollout-{alias.replace('/', '-').replace(':', '-')}.yaml"
-    attest = " --attest 'NAME: WHY IT IS FIXED'" if any("--attest" in note for note in notes) else ""
     why = f"--reason {shlex.quote(f'the model of {base} retires')}"
+    gate = (
+        [f"trivet gate run {name} --release {candidate}"] if declared is not None and declared.gate is not None else []
+    )
     return [
-        f"trivet release create --base {base} --model {shlex.quote(successor)} --alias {name}{attest}",
+        f"trivet release create --base {base} --model {shlex.quote(successor)} --alias {name}",
         f"trivet shadow start {name} --candidate {candidate} {why}",
-        f"trivet gate run {name} --release {candidate}",
+        *gate,
         f"printf 'kind: Rollout\\nalias: %s\\nrelease: %s\\n' {name} {candidate} > {shlex.quote(file)}",
-        f"trivet rollout start -f {shlex.quote(file)} {why}{attest}",
+        f"trivet rollout start -f {shlex.quote(file)} {why}",
     ]
 
 

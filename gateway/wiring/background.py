@@ -46,6 +46,7 @@ from gateway.wiring.lifecycle import following
 from gateway.wiring.messages import telling
 from gateway.wiring.process import Assignment, Line, Orders, complain, path_or_none, split_address
 from gateway.wiring.reload import Follower
+from gateway.wiring.watching import watching
 
 log = logs.Log("background")
 
@@ -287,7 +288,8 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
             group.create_task(office.learning()),
             group.create_task(conducting(loop, office.registry)),
             group.create_task(telling(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
-            group.create_task(following(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
+            group.create_task(following(lambda: office.desk(CONDUCTOR), office.registry, lambda: loop.leads)),
+            group.create_task(watching(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
         ]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)
         line.tell("ready", port=port, message=office.problem)

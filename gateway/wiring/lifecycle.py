@@ -54,28 +54,25 @@ async def following(
     days, calendar = Days(registry), tables.calendar()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         await asyncio.sleep(FIRST_SECONDS)
+        asks = False
         while True:
             if not leading():
                 days.left = {}
             else:
                 with contextlib.suppress(Fault):  # a store that is away is said by housekeeping; the next round goes on
-                    await look(await desk(), calendar, days)
+                    await look(await desk(), calendar, days, session if asks else None)
+            asks = True
             await asyncio.sleep(ROUND_SECONDS)
-            if leading():
-                with contextlib.suppress(Fault):
-                    await ask(await desk(), calendar, session)
 
 
-async def look(desk: Desk, calendar: Calendar, days: Days) -> None:
-    """See what is in use, and warn of what is near. Raises Fault for the store."""
+async def look(desk: Desk, calendar: Calendar, days: Days, session: aiohttp.ClientSession | None) -> None:
+    """See what is in use; with a session also ask the providers for which that is due, and then warn of what is near: never of
+    the calendar's date where the provider has one of its own. Raises Fault for the store."""
     seen = await lifecycle.survey(desk, calendar)
+    if session is not None:
+        today = datetime.fromtimestamp(desk.now_ms / 1000, UTC).date().isoformat()
+        if await refresh(desk.store, desk.settings.providers, seen.known, session, desk.now_ms, today):
+            seen = await lifecycle.survey(desk, calendar)
+        for told in await lifecycle.warn(desk, seen):
+            log.warning("a model in use retires", alias=told.alias, model=told.snapshot, result=told.retires)
     days.set(seen)
-    for told in await lifecycle.warn(desk, seen):
-        log.warning("a model in use retires", alias=told.alias, model=told.snapshot, result=told.retires)
-
-
-async def ask(desk: Desk, calendar: Calendar, session: aiohttp.ClientSession) -> None:
-    """Ask providers about models in use for which that is due. Raises Fault for the store."""
-    seen = await lifecycle.survey(desk, calendar)
-    today = datetime.fromtimestamp(desk.now_ms / 1000, UTC).date().isoformat()
-    await refresh(desk.store, desk.settings.providers, seen.known, session, desk.now_ms, today)

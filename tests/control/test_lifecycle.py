@@ -18,7 +18,7 @@ from gateway.core.contract.records import ReleaseAsk
 from gateway.core.contract.sentinel import Retirement
 from gateway.core.pinning.lifecycle import day
 from gateway.core.rollout.notice import worth_telling
-from gateway.settings.model import ProviderSettings
+from gateway.settings.model import GateSettings, ProviderSettings
 from gateway.settings.tables import calendar
 from gateway.store import aliases, snapshots
 from tests.control.conftest import MODELS, Make, Place
@@ -114,12 +114,16 @@ async def test_the_path_leads_to_the_successor(desk: Desk, placed: Place) -> Non
     assert [" ".join(each[:3]) for each in words] == [
         "trivet release create",
         "trivet shadow start",
-        "trivet gate run",
         "printf kind: Rollout\\nalias: %s\\nrelease: %s\\n agent",
         "trivet rollout start",
     ]
-    assert all(agent.candidate in each for each in words[1:4])
+    assert all(agent.candidate in each for each in words[1:3])
     assert any("declares no suites" in note for note in agent.notes)
+    gated = msgspec.structs.replace(today.settings.aliases["agent"], gate=GateSettings(task="builtin/task@1"))
+    suites = msgspec.structs.replace(today.settings, aliases={"agent": gated})
+    assert [
+        path.commands[2] for path in await lifecycle.paths(replace(today, settings=suites)) if path.alias == "agent"
+    ] == [f"trivet gate run agent --release {agent.candidate}"]
     # At stakes `high` a person has to say that an undated id is fixed.
     assert any("--attest" in note for note in grave.notes)
     assert "--attest" in grave.commands[0]
