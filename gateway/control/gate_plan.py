@@ -6,7 +6,6 @@ what items allow and said to be so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from gateway.core.dialect.toolset import names
 from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.gate import checks
 from gateway.core.gate.feasible import forecast
-from gateway.core.gate.requests import OPERATIONS, UNSIGNED, allowed, whole
+from gateway.core.gate.requests import OPERATIONS, allowed, manner, whole
 from gateway.core.gate.suite import SuiteError, judged, label
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import cost
@@ -39,10 +38,6 @@ from gateway.store.artifacts import named
 BYTES_PER_TOKEN = 4
 WORDS = 25
 """Tokens that even a short answer comes with."""
-signs = re.compile(r"gemini-(?:[3-9]|\d\d)").match
-"""Gemini models that take no call in a history without a thought signature."""
-NEWER = ("openai", "azure")
-"""Vendors whose newer models take `max_completion_tokens` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +150,7 @@ async def party(desk: Desk, gate: GateSettings, release: str, refusals: list[str
         except ValueError as error:
             refusals.append(f"the prompt or the tools of {release} cannot be read: {error}")
     vendor = vendor_of(name, provider.base_url, provider.vendor)
-    bound = "max_completion_tokens" if dialect == "openai" and vendor in NEWER else ""
-    signature = UNSIGNED if dialect == "gemini" and signs(found.snapshot.model) else ""
+    bound, signature = manner(dialect, vendor, found.snapshot.model)
     return Party(found, legs, dialect, bound, {} if judge else gate.request, signature)
 
 

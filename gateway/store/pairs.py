@@ -203,6 +203,15 @@ async def entries(
     return made[:limit]
 
 
+async def newest(store: Store, names: Sequence[str], limit: int) -> dict[str, list[Line]]:
+    """The newest lines of each alias, newest first, in one round trip."""
+    answers = await store.read_many([("XREVRANGE", store.keys.diffs(name), "+", "-", "COUNT", limit) for name in names])
+    return {
+        name: [line for _, given in page if (line := _line(given)) is not None]
+        for name, page in zip(names, answers, strict=True)
+    }
+
+
 async def find(store: Store, alias: str, pair: str) -> Line | None:
     """The line of a pair; None when the alias has none, or not any more."""
     key, end, wanted = store.keys.diffs(alias), "+", pair.encode()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.control.desk import Desk
 from gateway.control.gate import begin, work
-from gateway.control.gate_plan import Order, plan, signs
+from gateway.control.gate_plan import Order, plan
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Mode
 from gateway.core.contract.suite import SuiteKind
@@ -60,16 +60,6 @@ async def test_what_is_said_before_anybody_pays(desk: Desk, tmp_path: Path, made
     assert "nobody calls for a gate" in (await plan(forwarded, order)).refusals[0]
     with pytest.raises(Fault, match="gate_refused"):
         await begin(forwarded, order)
-
-
-def test_which_gemini_demands_signatures() -> None:
-    """From the third generation on."""
-    assert [bool(signs(model)) for model in ("gemini-2.5-pro", "gemini-3-pro", "gemini-3.8-flash", "gemini-10-x")] == [
-        False,
-        True,
-        True,
-        True,
-    ]
 
 
 async def test_what_is_not_there_is_told(desk: Desk, tmp_path: Path, made: Make, placed: Place) -> None:

@@ -6,6 +6,7 @@ release's business; `extra` is what the operator adds to every request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -40,6 +41,10 @@ UNSIGNED = "skip_thought_signature_validator"
 """Google's own word in place of the signature of a call that its model did not make (Gemini API, thought signatures)."""
 LEAST = 16
 """Responses takes no smaller bound of tokens."""
+NEWER = ("openai", "azure")
+"""Vendors whose newer models take `max_completion_tokens` only."""
+_signs = re.compile(r"gemini-(?:[3-9]|\d\d)").match
+"""Gemini models that take no call in a history without a thought signature."""
 _BOUNDS = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens"))
 
 _encode = msgspec.json.encode
@@ -98,6 +103,14 @@ def allowed(item: Item, extra: Mapping[str, Any]) -> int:
     said = {**extra, **(extra.get("generationConfig") or {})}
     found = [said[name] for name in (*_BOUNDS, "maxOutputTokens") if isinstance(said.get(name), int)]
     return max(found, default=item.max_tokens)
+
+
+def manner(dialect: str, vendor: str, model: str) -> tuple[str, str]:
+    """The `bound` and the `signature` with which a vendor's model is asked in a dialect; empty where the dialect's own words do."""
+    return (
+        "max_completion_tokens" if dialect == "openai" and vendor in NEWER else "",
+        UNSIGNED if dialect == "gemini" and _signs(model) else "",
+    )
 
 
 def with_legs(asking: Asking, legs: Legs | None) -> Asking:

@@ -86,7 +86,7 @@ def learn(known: Callable, seen: Seen) -> Callable:
 def judged(known: Callable, now_ms: int, warm_ms: int) -> Callable:
     """What is known, as of now: a proof that is older than `warm_ms` no longer counts."""
     if known.proof is Proof.PROVEN and now_ms - known.at_ms >= warm_ms:
-        return msgspec.structs.replace(known, proof=Proof.UNPROVEN, why="its last proof is too old")
+        return msgspec.structs.replace(known, proof=Proof.UNPROVEN, why=known.why or "its last proof is too old")
     return known
 
 

@@ -16,7 +16,7 @@ from gateway.core.dialect.legs import Legs, parsed
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import RouteKind, find
 from gateway.core.gate.checks import score
-from gateway.core.gate.requests import OPERATIONS, UNSIGNED, allowed, request, with_legs
+from gateway.core.gate.requests import OPERATIONS, UNSIGNED, allowed, manner, request, with_legs
 
 CALL = {"name": "look", "arguments": {"order": 7}, "id": "c1"}
 ITEM = msgspec.convert(
@@ -145,3 +145,11 @@ def test_verified_legs_are_brought(dialect: str) -> None:
     envelope = DIALECTS[dialect].read(asking.operation, with_legs(asking, legs(Mode.VERIFY)).body)
     assert envelope.prompt() == "You are Bo."
     assert toolset.names(toolset.read(envelope.toolset())) == ("find",)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-pro", "gemini-3-pro", "gemini-3.8-flash", "gemini-10-x"])
+def test_which_gemini_demands_signatures(model: str) -> None:
+    """From the third generation on, and no other vendor."""
+    assert manner("gemini", "google", model) == ("", "" if model.startswith("gemini-2") else UNSIGNED)
+    assert manner("openai", "openai", model) == ("max_completion_tokens", "")
+    assert manner("openai", "groq", model) == ("", "")
