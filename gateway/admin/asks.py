@@ -303,3 +303,17 @@ class EvidenceOne(Ask, frozen=True):
 
     digest: Id
     """Or its first eight digits and more."""
+
+
+class DriftList(Ask, frozen=True):
+    """Snapshots in use."""
+
+    snapshot: str = ""
+    """One, `provider/model-id`; without it all."""
+
+
+class DriftAck(Ask, frozen=True):
+    """What answers for a snapshot now is right."""
+
+    snapshot: Id
+    reason: Reason

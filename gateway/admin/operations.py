@@ -11,7 +11,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.admin import asks, gate_operations, lifecycle_operations, rollout_operations, shadow_operations
+from gateway.admin import (
+    asks,
+    drift_operations,
+    gate_operations,
+    lifecycle_operations,
+    rollout_operations,
+    shadow_operations,
+)
 from gateway.admin.configview import ConfigView, config_view
 from gateway.admin.table import Nothing, Operation
 from gateway.admin.visit import Visit
@@ -195,7 +202,13 @@ def _table() -> Mapping[str, Operation]:
         ("run.show", "GET", "/runs/{run}", "read", asks.RunOne, r.RunDetail, _run_show, "One run, step by step."),
         ("run.restart", "POST", "/runs/{run}/restart", "rollout", asks.RunRestartAsk, r.RunRestart, _run_restart, "A new run on the current releases."),
     )  # fmt: skip
-    more = (*rollout_operations.rows(), *shadow_operations.rows(), *gate_operations.rows(), *lifecycle_operations.rows())
+    more = (
+        *rollout_operations.rows(),
+        *shadow_operations.rows(),
+        *gate_operations.rows(),
+        *lifecycle_operations.rows(),
+        *drift_operations.rows(),
+    )
     return MappingProxyType({row[0]: Operation(*row) for row in (*rows, *more)})
 
 

@@ -30,7 +30,7 @@ COMMANDS = MappingProxyType(
     {
         **{verb: f"gateway.cli.{verb}" for verb in ("serve", "demo", "check", "status", "rollback", "lifecycle")},
         **{noun: f"gateway.cli.{noun}" for noun in ("release", "alias", "rollout", "shadow", "run", "tenant", "key")},
-        **{noun: f"gateway.cli.{noun}" for noun in ("gate", "evidence", "store", "config")},
+        **{noun: f"gateway.cli.{noun}" for noun in ("gate", "evidence", "drift", "store", "config")},
         "import": "gateway.cli.imports",
     }
 )

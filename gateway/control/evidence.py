@@ -24,7 +24,9 @@ from gateway.core.gate.suite import SuiteError
 from gateway.core.gate.verdict import judge
 from gateway.settings import gates
 from gateway.store import aliases
+from gateway.store import epochs as drift
 from gateway.store import evidence as stored
+from gateway.store import releases as records
 
 OF_PAIR = 50
 """Newest records of the same two releases that are judged."""
@@ -57,16 +59,17 @@ def policy_for(desk: Desk, alias: str) -> Policy:
     return gates.policy(declared) if declared is not None else Policy()
 
 
-def epochs(desk: Desk, *releases: str) -> dict[str, int]:
-    """Drift epochs now, by snapshot, of these releases. A snapshot that was never seen to drift is left out."""
-    del desk, releases
-    return {}
+async def epochs(desk: Desk, *releases: str, since_ms: int | None = None) -> dict[str, int]:
+    """Drift epochs now, by snapshot, of these releases; with `since_ms` those that had begun by then. A snapshot that was never seen
+    to drift is left out. Raises Fault."""
+    found = await records.many(desk.store, releases)
+    return await drift.numbers(desk.store, [kept.triple.model for kept in found.values()], since_ms)
 
 
 async def report_for(desk: Desk, alias: str, candidate: str, incumbent: str) -> GateReport:
     """The gate's word on `candidate` in place of `incumbent`, from the evidence stored, as of `desk.now_ms`.
 
-    Asks the store twice. Raises Fault when it cannot be read; it does not look whether alias and releases exist.
+    Asks the store four times. Raises Fault when it cannot be read; it does not look whether alias and releases exist.
     """
     found = await _related(desk, alias, candidate, incumbent)
     return judge(
@@ -76,7 +79,7 @@ async def report_for(desk: Desk, alias: str, candidate: str, incumbent: str) -> 
         candidate=candidate,
         incumbent=incumbent,
         now_ms=desk.now_ms,
-        epochs=epochs(desk, candidate, incumbent),
+        epochs=await epochs(desk, candidate, incumbent),
     )
 
 
@@ -141,7 +144,7 @@ async def bring(desk: Desk, ask: Import) -> EvidenceStored:
         ended_ms=ended,
         suites=(suite,),
         models=ask.models,
-        epochs=epochs(desk, ask.candidate, ask.incumbent),
+        epochs=await epochs(desk, ask.candidate, ask.incumbent, since_ms=min(ask.started_ms or ended, ended)),
         fallbacks=ask.fallbacks,
         note=ask.note[:1000],
     )

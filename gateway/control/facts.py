@@ -7,7 +7,7 @@ guessed: the caller counts the failure, and several in a row freeze the rollout.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import anyio
@@ -24,7 +24,7 @@ from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.rollout import EXPOSED, Facts, GateFacts, Phase, Rollout, ShadowFacts, Tally
 from gateway.core.rollout import guardrails
 from gateway.core.rollout.machine import phase_of
-from gateway.store import aliases, pairs
+from gateway.store import aliases, pairs, releases
 from gateway.store.guardrails import advance, tally
 
 LOOK_MS = 2000
@@ -56,6 +56,8 @@ class Look:
     """When it may be read again."""
     gate: GateFacts = NO_GATE
     alarms: tuple[str, ...] = ()
+    models: frozenset[str] = frozenset()
+    """Snapshots of the candidate and the incumbent."""
     at_ms: int = 0
     baseline_ms: int = 0
     nameless: bool = False
@@ -102,7 +104,11 @@ class Watch:
             look.shadow_ms = desk.now_ms + round((anyio.current_time() - begun) * 1000 / SHADOW_SHARE)
         look.gate = await gate(desk, state.name, rollout)
         since = max(rollout.started_ms - SKEW_MS, 0)
-        alarms = undeclared(await aliases.history(desk.store, state.name, HISTORY, since_ms=since), rollout.started_ms)
+        entries = await aliases.history(desk.store, state.name, HISTORY, since_ms=since)
+        if not look.models:
+            both = await releases.many(desk.store, (rollout.candidate, rollout.incumbent))
+            look.models = frozenset(kept.triple.model for kept in both.values())
+        alarms = undeclared(entries, rollout.started_ms) + drifted(entries, rollout.started_ms, look.models)
         if (
             phase is Phase.GATED
             and desk.stakes(state) is not Stakes.LOW
@@ -166,3 +172,16 @@ def undeclared(entries: Iterable[HistoryEntry], since_ms: int) -> list[str]:
     accepted = {entry.evidence for entry in since if entry.action == "accept"}
     found = (entry.evidence for entry in since if entry.action == "undeclared" and entry.evidence not in accepted)
     return [f"undeclared:{identifier}" for identifier in dict.fromkeys(found)]
+
+
+def drifted(entries: Iterable[HistoryEntry], since_ms: int, models: Collection[str]) -> list[str]:
+    """Alarms of snapshots among `models` that were seen to change since then, newest first, and that nobody has acknowledged."""
+    found: list[str] = []
+    settled: set[str] = set()
+    for entry in entries:
+        snapshot = entry.evidence.rpartition("@")[0]
+        if entry.action == "drift_ack":
+            settled.add(snapshot)
+        elif entry.action == "drift" and entry.at_ms >= since_ms and snapshot in models and snapshot not in settled:
+            found.append(f"drift:{entry.evidence}")
+    return found

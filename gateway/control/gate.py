@@ -78,6 +78,7 @@ async def begin(desk: Desk, order: Order, *, budget_micro: int = -1) -> GateProg
         budget_micro=round(made.gate.budget * 1_000_000) if budget_micro < 0 else budget_micro,
         dialect=made.gate.dialect,
         request=made.gate.request,
+        epochs=await proofs.epochs(desk, made.candidate.release.id, made.incumbent.release.id),
     )
     await runs.begin(desk.store, run)
     return told(await runs.get(desk.store, run.id))
@@ -308,7 +309,7 @@ def _evidence(desk: Desk, stored: Stored, made: Prepared) -> Evidence:
         ended_ms=desk.now_ms,
         suites=tuple(_suite(stored.outcomes, each, suite, run.judge) for each, suite in made.suites),
         models={release: tuple(sorted(models)) for release, models in answered.items() if models},
-        epochs=proofs.epochs(desk, run.candidate, run.incumbent),
+        epochs=run.epochs,
         fallbacks=fallbacks,
         cost_micro=stored.cost.micro,
         note=run.id + told_request,

@@ -52,18 +52,32 @@ class Kept(msgspec.Struct, frozen=True):
     rev: int = 0
 
 
-async def load(store: Store, snapshots: Iterable[str]) -> dict[str, Kept]:
-    """What is kept of these snapshots; the first epoch for one that nothing is known of. Raises Fault `snapshot_unreadable`."""
+async def load(store: Store, snapshots: Iterable[str], *, strict: bool = True) -> dict[str, Kept]:
+    """What is kept of these snapshots; the first epoch for one that nothing is known of.
+
+    Raises Fault `snapshot_unreadable`; without `strict` such a one is left out.
+    """
     wanted = list(dict.fromkeys(snapshots))
     names = ("epoch", "observed", "identity", "rev")
     answers = await store.read_many([("HMGET", store.keys.snapshot(each), *names) for each in wanted])
-    return {snapshot: _kept(snapshot, answer) for snapshot, answer in zip(wanted, answers, strict=True)}
+    found: dict[str, Kept] = {}
+    for snapshot, answer in zip(wanted, answers, strict=True):
+        try:
+            found[snapshot] = _kept(snapshot, answer)
+        except Fault:
+            if strict:
+                raise
+    return found
 
 
-async def numbers(store: Store, snapshots: Iterable[str]) -> dict[str, int]:
-    """Epochs by snapshot; one in its first epoch is left out."""
-    found = {snapshot: kept.watched.epoch.number for snapshot, kept in (await load(store, snapshots)).items()}
-    return {snapshot: number for snapshot, number in found.items() if number > 1}
+async def numbers(store: Store, snapshots: Iterable[str], since_ms: int | None = None) -> dict[str, int]:
+    """Epochs by snapshot, with `since_ms` only those that had begun by then; one in its first epoch is left out. Raises Fault."""
+    found = {snapshot: kept.watched.epoch for snapshot, kept in (await load(store, snapshots)).items()}
+    return {
+        snapshot: epoch.number
+        for snapshot, epoch in found.items()
+        if epoch.number > 1 and (since_ms is None or epoch.since_ms <= since_ms)
+    }
 
 
 async def save(store: Store, snapshot: str, kept: Kept, after: Watched) -> bool:

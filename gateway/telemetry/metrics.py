@@ -58,6 +58,7 @@ class Label:
 LABELS: dict[str, Label] = {
     "alias": Label(2000, known=True),
     "model": Label(200),
+    "snapshot": Label(200),
     "release": Label(4000),
     "lane": Label(2000),
     "provider": Label(100, known=True),
@@ -209,6 +210,10 @@ _HOUSE = (
 )
 
 _SENTINEL = (
+    _gauge("trivet_drift_epoch", "Drift epoch of a model in use.", "snapshot", across=Across.MAX),
+    _gauge("trivet_drift_open", "1 while nobody has acknowledged that a model changed.", "snapshot", across=Across.MAX),
+    _counter("trivet_drift_alarms_total", "Drift epochs that began with an alarm, by what raised it.", "alarm"),
+    _counter("trivet_drift_moves_total", "Floating names that were seen to resolve to another model."),
     _gauge(
         "trivet_retirement_days",
         "Days until the model of a release in use retires, where somebody says.",

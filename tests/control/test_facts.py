@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from gateway.control.desk import Desk
-from gateway.control.facts import LOOK_MS, Watch, failed, shadowed, undeclared
+from gateway.control.facts import LOOK_MS, Watch, drifted, failed, shadowed, undeclared
+from gateway.core.contract.alias import Stakes
 from gateway.core.contract.pair import Difference, Dimension, PairClass, Side
 from gateway.core.contract.records import HistoryEntry
-from gateway.core.contract.rollout import Phase
+from gateway.core.contract.rollout import Phase, Word
+from gateway.core.rollout import judge
 from gateway.store import aliases
-from tests.control.conftest import Make, Place
+from tests.control.conftest import MODELS, Make, Place
 from tests.control.rolling import Theatre, rolling, rollout
 from tests.control.stored import keep, line
 from tests.shadow.jobs import job
@@ -66,6 +68,26 @@ async def test_undeclared_prompts_stand_until_somebody_answers_for_them(desk: De
 def about(desk: Desk, action: str, at_ms: int, identifier: str) -> HistoryEntry:
     """A history entry about a template."""
     return msgspec.structs.replace(desk.entry(action, "because"), at_ms=at_ms, evidence=identifier)
+
+
+async def test_drift_of_the_two_models_stands_until_somebody_acknowledges_it(
+    desk: Desk, made: Make, placed: Place
+) -> None:
+    """What changed before the rollout began, and what is only warm, is not its alarm; an acknowledgement ends all of that snapshot."""
+    state = await placed("agent", {"*": "AD"})
+    state = await rolling(desk, state, await made("B"), Phase.CANARY)
+    assert state.rollout is not None
+    began = state.rollout.started_ms
+    for at_ms, letter in ((began - 1, "A"), (began, "A"), (began + 1, "B"), (began + 1, "D")):
+        await aliases.note(desk.store, "agent", about(desk, "drift", at_ms, f"{MODELS[letter]}@2"))
+    found = await Watch().facts(desk, state, state.rollout)
+    assert found.alarms == (f"drift:{MODELS['B']}@2", f"drift:{MODELS['A']}@2")
+    due = judge.due(state.rollout, found, Stakes.LOW)
+    assert due is not None and due.word is Word.FREEZE and set(found.alarms) <= set(due.causes)
+    await aliases.note(desk.store, "agent", about(desk, "drift_ack", began + 2, f"{MODELS['A']}@3"))
+    assert (await Watch().facts(desk, state, state.rollout)).alarms == (f"drift:{MODELS['B']}@2",)
+    entries = await aliases.history(desk.store, "agent")
+    assert drifted(entries, began, {MODELS["A"]}) == []
 
 
 async def test_slow_facts_are_looked_at_now_and_then(desk: Desk, made: Make, placed: Place) -> None:

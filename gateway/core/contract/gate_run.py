@@ -50,6 +50,8 @@ class GateRun(msgspec.Struct, frozen=True, omit_defaults=True):
     dialect: str = ""
     request: dict[str, Any] = {}
     """Members of every request besides the items' own."""
+    epochs: dict[str, int] = {}
+    """Drift epochs by snapshot when it was begun: what changes under way makes its evidence stale."""
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -89,6 +89,11 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
     told: int = 1
     """The last epoch that stands in the histories."""
 
+    @property
+    def open(self) -> bool:
+        """There is an alarm that nobody has acknowledged."""
+        return self.epoch.open or self.drifted > 0
+
 
 class Proof(StrEnum):
     """Whether a release can be called, by its last call."""

@@ -48,9 +48,11 @@ def learn(known: Watched, said: Identity, pin: PinClass) -> tuple[Watched, Moved
         return msgspec.structs.replace(after, news_ms=said.at_ms), Moved(before, said.model, said.endpoint)
     where = f" at endpoint {said.endpoint}" if said.endpoint else ""
     made = opened(after, Alarm.MODEL, before, said.model, f"the answers' own words{where}", said.at_ms, said.endpoint)
-    if known.epoch.open and quiet:  # the alarm is up, and a third name within minutes is the same trouble
-        return msgspec.structs.replace(made, told=made.epoch.number), None
-    return msgspec.structs.replace(made, news_ms=said.at_ms), None
+    if not (known.epoch.open and quiet):
+        return msgspec.structs.replace(made, news_ms=said.at_ms), None
+    # The alarm is up, and a third name within minutes is the same trouble: told only where the first was not told yet.
+    told = made.epoch.number if known.told >= known.epoch.number else known.told
+    return msgspec.structs.replace(made, told=told), None
 
 
 def opened(known: Watched, alarm: Alarm, before: str, after: str, test: str, at_ms: int, endpoint: str = "") -> Watched:
