@@ -341,7 +341,7 @@ def _barred(state: AliasState, rollout: Rollout) -> dict[str, str]:
     if not rollout.ended or rollout.phase is Phase.COMPLETED or rollout.retried:
         return others
     why = "; ".join(sentence(code) for code in rollout.causes)
-    said = f" ({rollout.reason})" if rollout.reason else ""
+    said = f" ({rollout.reason})" if rollout.reason not in ("", why) else ""
     return {**others, rollout.candidate: f"{rollout.phase.value}: {why}{said}"}
 
 

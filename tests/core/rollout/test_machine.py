@@ -22,7 +22,7 @@ from gateway.core.rollout.machine import (
     weights,
     where,
 )
-from gateway.core.rollout.table import ROWS, Back, Effect, Guard, rows
+from gateway.core.rollout.table import ROWS, Back, Effect, Guard, rows, sentence
 from tests.core.rollout.walk import HIGH, HOUR, LOW, PLAN, STANDARD, STATE, at, draft, say
 
 FREE_FIRST = PLAN
@@ -182,9 +182,10 @@ def test_completed_moves_every_lane_once() -> None:
 
 def test_a_lifted_bar_moves_nothing() -> None:
     """After a retry the candidate may be made stable by hand, and nothing takes it back."""
-    ended = at(Phase.ROLLED_BACK, causes=("guardrail:error",))
+    why = sentence("guardrail:error")
+    ended = at(Phase.ROLLED_BACK, causes=("guardrail:error",), reason=why)
     state = state_after(STATE, ended, 3)
-    assert state.barred["rel_new"].startswith("rolled_back: error: a guardrail regressed")
+    assert state.barred["rel_new"] == f"rolled_back: {why}"  # and not the same again as its reason
     retried = say(ended, Word.RETRY)
     moved = msgspec.structs.replace(state, lanes={**state.lanes, "*": Lane("rel_new", ("rel_old",))})
     after = state_after(moved, retried, 3)
