@@ -15,7 +15,7 @@ import msgspec
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import AliasDetail, HistoryEntry, ReleaseMade
 from gateway.core.contract.rolling import RolloutMoved, RolloutStatus
-from gateway.core.contract.rollout import Action, Phase
+from gateway.core.contract.rollout import Action, Phase, Rollout
 from gateway.demo.agent import IN_TIME, MODEL, Run, cases
 from gateway.demo.served import GatewayFailed
 from gateway.demo.stage import Stage, name_of
@@ -62,13 +62,16 @@ async def seen(stage: Stage) -> AliasState:
 
 async def until(stage: Stage, there: Callable[[AliasState], bool], what: str) -> AliasState:
     """The alias once its rollout is there, or has ended. Raises GatewayFailed when that takes too long."""
+    rollout: Rollout | None = None
     with anyio.move_on_after(SECONDS):
         while True:
             state = await seen(stage)
-            if there(state) or (state.rollout is not None and state.rollout.ended):
+            rollout = state.rollout
+            if there(state) or (rollout is not None and rollout.ended):
                 return state
             await anyio.sleep(LOOK)
-    raise GatewayFailed(f"the rollout was not {what} within {SECONDS:.0f} s\n{stage.gateway.tail()}")
+    where = f"{rollout.phase.value} {' '.join(rollout.causes)}" if rollout is not None else "there is none"
+    raise GatewayFailed(f"the rollout was not {what} within {SECONDS:.0f} s: {where}\n{stage.gateway.tail()}")
 
 
 def in_phase(*phases: Phase) -> Callable[[AliasState], bool]:
