@@ -1,4 +1,4 @@
-"""The last scene: a candidate answers every live request as well, and the report says in what it is worse.
+"""The seventh scene: a candidate answers every live request as well, and the report says in what it is worse.
 
 Rule of the file: the candidate's model is cheaper and shorter by its table in `minds`, and gets one argument wrong; what is told of
 it is read from the gateway's report, never from the table.

@@ -1,4 +1,4 @@
-"""The last scene claims what a report says, and the models' tables let every seed's report say it."""
+"""The seventh scene claims what a report says, and the models' tables let every seed's report say it."""
 
 from __future__ import annotations
 
