@@ -9,8 +9,9 @@ from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import AliasRow, Safety, Status, WorkerBeat
 from gateway.core.contract.rollout import Phase
+from gateway.core.rollout.named import named
 from gateway.core.rollout.table import sentence
-from gateway.store import aliases, lease, recovery, releases, workers
+from gateway.store import aliases, epochs, lease, recovery, releases, workers
 from gateway.store.local import DiskCopyError, in_force, pending
 from gateway.store.safety import check
 
@@ -33,6 +34,7 @@ async def status(desk: Desk) -> Status:
         states = await aliases.every(desk.store)
         following = await workers.listed(desk.store, {name: state.version for name, state in states.items()})
         warnings += [*safety.warnings, *_untold(safety), *await _blocked(desk, states), *await _rolling(desk, states)]
+        warnings += await _drifted(desk, states)
     except Fault as fault:
         remembered = copy.aliases if copy is not None else {}
         return _answer(None, fault.message, lost="", states=remembered, following=[], warnings=warnings)
@@ -96,3 +98,14 @@ async def _blocked(desk: Desk, states: dict[str, AliasState]) -> list[str]:
         f"release {name} is stable but its record is gone from the store" for name in sorted(stable - set(found))
     ]
     return missing + [f"release {r.id} is stable but blocked: {r.blocked}" for r in found.values() if r.blocked]
+
+
+async def _drifted(desk: Desk, states: dict[str, AliasState]) -> list[str]:
+    """Models in use of which nobody has acknowledged that they changed."""
+    found = await releases.many(desk.store, {release for state in states.values() for _, release in named(state)})
+    kept = await epochs.load(desk.store, sorted({release.triple.model for release in found.values()}), strict=False)
+    return [
+        f"{snapshot} is not the model that it was, since epoch {each.watched.epoch.number} (`trivet drift status`)"
+        for snapshot, each in kept.items()
+        if each.watched.open
+    ]

@@ -11,6 +11,7 @@ import pytest
 from gateway.control import drift
 from gateway.control.desk import Desk
 from gateway.control.evidence import bring, report_for
+from gateway.control.status import status
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.evidence import Word
 from gateway.core.contract.fault import Fault
@@ -59,6 +60,7 @@ async def test_every_model_in_use_is_listed_and_what_is_open_first(desk: Desk, p
     assert [(row.snapshot, row.open, row.epoch, row.advice) for row in others] == [
         (name, False, 1, ()) for name in sorted((A, MODELS["C"], MODELS["D"]))
     ]
+    assert f"{B} is not the model that it was, since epoch 2 (`trivet drift status`)" in (await status(desk)).warnings
     with pytest.raises(Fault, match="snapshot_unknown"):
         await drift.status(desk, "openai/nobody")
 
