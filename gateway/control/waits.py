@@ -13,6 +13,7 @@ from gateway.core.contract.rolling import Wait
 from gateway.core.contract.rollout import TERMINAL, Action, Facts, Phase, Rollout, Verdict, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.table import cause, sentence
+from gateway.settings.shadows import WHOLE
 
 
 def waits(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) -> tuple[Wait, ...]:
@@ -47,6 +48,12 @@ def _shadowing(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes
     if not pairs:
         yield Wait(
             "no pair came yet: is a shadow worker running, and does the alias have traffic?", "trivet shadow status"
+        )
+    elif seen is not None and seen.failures * WHOLE > rollout.plan.shadow_failures * pairs:
+        tolerated = rollout.plan.shadow_failures * 100 / WHOLE
+        yield Wait(
+            f"{seen.failures} of {pairs} calls of the candidate failed, and {tolerated:g} % are tolerated: it goes on until the "
+            "share comes down, or is surely above that"
         )
     elif not have:
         yield Wait("pairs come without a second live answer: is `secondary` of the shadow 0?", "trivet shadow status")

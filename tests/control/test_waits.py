@@ -32,6 +32,8 @@ def test_numbers_that_are_missing() -> None:
     shadow = Facts(now_ms=0, shadow=ShadowFacts(trios=2, pairs=9, failures=0))
     assert "2 of 5 requests compared three ways" in words(Phase.SHADOWING, shadow)
     assert "no pair came yet" in words(Phase.SHADOWING, Facts(now_ms=0))
+    failing = Facts(now_ms=0, shadow=ShadowFacts(trios=5, pairs=9, failures=1))
+    assert "1 of 9 calls of the candidate failed, and 5 % are tolerated" in words(Phase.SHADOWING, failing)
     finding = Finding("error", Action.ROLLBACK, Verdict.INCONCLUSIVE, 5.0, 20.0, 1, 4, 1, 80, 1.0)
     facts = Facts(now_ms=400, tally=Tally(units={"* canary 500": 4, "* canary 100": 9}), findings=(finding,))
     told = words(Phase.CANARY, facts)
