@@ -103,10 +103,9 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
         message = f"alias {state.name} has no lane {order.lane}; it has {', '.join(state.lanes)}"
         raise Fault(Kind.NOT_FOUND, "lane_unknown", message, param="lane")
     split = state.split if state.split is not None and order.lane in ("", *state.split.lanes) else None
-    rollout = state.rollout if not order.lane or split is not None else None
     candidate = split.candidate if split is not None else ""
-    if rollout is not None and not rollout.ended:
-        candidate = rollout.candidate
+    if state.rollout is not None and _ends(state, order):
+        candidate = state.rollout.candidate
     ended = (f"the rollout of {candidate} is ended",) if candidate else ()
     if split is not None and not order.to:
         # A rollout in progress: its candidate is what is bad, and weight 0 in one write is the way back.
@@ -136,11 +135,15 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
 
 
 def _ended(desk: Desk, state: AliasState, order: Order) -> AliasState:
-    """The state without its split, and with its rollout rolled back: one in progress, or a completed one whose candidate is left."""
+    """The state without its split, and with its rollout rolled back: one in progress, or a completed one whose candidate is left. One
+    that another lane is in stays as it is."""
     rollout = state.rollout
     lanes = state.lanes
+    ends = _ends(state, order)
+    if rollout is not None and not rollout.ended and not ends:
+        return state
     left = rollout is not None and all(pointer.release != rollout.candidate for pointer in lanes.values())
-    if rollout is not None and (not rollout.ended or (rollout.phase is Phase.COMPLETED and left)):
+    if rollout is not None and (ends or (rollout.phase is Phase.COMPLETED and left)):
         turned = machine.turn(
             rollout,
             Word.ROLLBACK,
@@ -152,6 +155,11 @@ def _ended(desk: Desk, state: AliasState, order: Order) -> AliasState:
         # The lanes are where this order put them: it may know that the incumbent cannot be called any more.
         state = with_lanes(machine.state_after(state, turned, desk.warm(state.name)), lanes)
     return msgspec.structs.replace(state, split=None)
+
+
+def _ends(state: AliasState, order: Order) -> bool:
+    """Whether the order ends a rollout in progress: it is for every lane, or for one that the rollout is of, split yet or not."""
+    return state.rollout is not None and not state.rollout.ended and order.lane in ("", *state.rollout.lanes)
 
 
 def _came_from(state: AliasState, order: Order) -> str:

@@ -342,3 +342,30 @@ async def test_one_that_completes_meanwhile_is_taken_back_too(
     after = await desk.alias("agent")
     assert after.split is None
     assert list(after.barred) == [c]
+
+
+async def test_one_lane_ends_the_rollout_it_is_in_and_no_other(desk: Desk, made: Make, placed: Place) -> None:
+    """Rolling back a lane of a rollout ends it, also where nobody of that lane is on the candidate yet, or nothing is left to go back to;
+    a lane that has no part in it moves alone, and the rollout goes on."""
+    state = await placed("agent", {"*": "AB", "tenant:acme": "DB"})
+    rolled = await rolling(desk, state, await made("C"), Phase.CANARY)
+    moved = await rollback(desk, "agent", "bad", lane="tenant:acme", timeout=0)
+    after = await desk.alias("agent")
+    assert moved.after["tenant:acme"].release == await made("B")
+    assert (after.rollout, after.split, after.barred) == (rolled.rollout, rolled.split, {})
+    assert not any("is ended" in warning for warning in moved.warnings)
+    await rollback(desk, "agent", "bad", lane="*", timeout=0)
+    after = await desk.alias("agent")
+    assert after.rollout is not None
+    assert (after.rollout.phase, after.lanes["*"].release) == (Phase.ROLLED_BACK, await made("A"))
+
+
+async def test_a_lane_that_was_rolled_back_before_ends_its_rollout_too(desk: Desk, made: Make, placed: Place) -> None:
+    """Before the canary, in a lane that is back on its former release already: the pointer stays, and the rollout ends."""
+    await placed("agent", {"*": "BA"})
+    await rollback(desk, "agent", "bad", timeout=0)
+    await rolling(desk, await desk.alias("agent"), await made("C"), Phase.GATED)
+    moved = await rollback(desk, "agent", "bad", lane="*", timeout=0)
+    after = await desk.alias("agent")
+    assert after.rollout is not None
+    assert (moved.changed, after.rollout.phase, after.lanes) == (True, Phase.ROLLED_BACK, moved.before)

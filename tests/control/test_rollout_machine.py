@@ -20,6 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway import data
 from gateway.control import evidence, rollouts
+from gateway.control.aliases import apply, export
+from gateway.control.block import block, unblock
 from gateway.control.conductor import Conductor
 from gateway.control.desk import Desk
 from gateway.control.facts import LOOK_MS
@@ -158,18 +160,44 @@ class Rolling(RuleBasedStateMachine):
             assert before.rollout is None or before.rollout.ended
             assert self.ids[letter] not in before.barred
 
-    @rule(letter=st.sampled_from(["", "", "A", "B", "C"]), twice=st.booleans())
-    def rollback(self, letter: str, twice: bool) -> None:
-        """Somebody rolls back: then no rollout is in progress, and a second time changes nothing."""
-        to, flapping = self.ids[letter] if letter else "", bool(self.store.fails)
-        result = self.tried(rollback(self.now(), "usual", "why", to=to, timeout=0))
+    @rule(
+        letter=st.sampled_from(["", "", "A", "B", "C"]), lane=st.sampled_from(["", "", "*", GOLD]), twice=st.booleans()
+    )
+    def rollback(self, letter: str, lane: str, twice: bool) -> None:
+        """Somebody rolls back: then no rollout of that lane is in progress, and a second time changes nothing."""
+        to, flapping, before = self.ids[letter] if letter else "", bool(self.store.fails), self.state()
+        result = self.tried(rollback(self.now(), "usual", "why", lane=lane, to=to, timeout=0))
         state = self.state()
         if flapping or isinstance(result, Fault):
+            assert flapping or state == before
             return
-        assert state.rollout is None or state.rollout.ended
+        assert state.rollout is None or state.rollout.ended or lane not in ("", *state.rollout.lanes)
         if twice:
-            self.tried(rollback(self.now(), "usual", "why", to=to, timeout=0))
+            self.tried(rollback(self.now(), "usual", "why", lane=lane, to=to, timeout=0))
             assert self.state() == state
+
+    @rule(lane=st.sampled_from(["*", GOLD]), letter=st.sampled_from("ABCD"))
+    def apply_file(self, lane: str, letter: str) -> None:
+        """Somebody applies an edited export: never past a rollout, nor a barred release."""
+        before = self.state()
+        file = self.run(export(self.desk))
+        file.aliases["usual"].lanes[lane] = self.ids[letter]
+        result = self.tried(apply(self.now(), file, "edit", override="ann", timeout=0))
+        after = self.state()
+        if not isinstance(result, Fault) and after.lanes != before.lanes:
+            assert before.rollout is None or before.rollout.ended
+
+    @rule(letter=st.sampled_from("ABCD"), blocked=st.booleans())
+    def block(self, letter: str, blocked: bool) -> None:
+        """Somebody blocks a release, or no longer: a rollout whose candidate is blocked is over."""
+        flapping = bool(self.store.fails)
+        work = (
+            block(self.now(), self.ids[letter], "leaks") if blocked else unblock(self.now(), self.ids[letter], "fine")
+        )
+        result = self.tried(work)
+        rollout = self.state().rollout
+        if blocked and not flapping and not isinstance(result, Fault) and rollout is not None and not rollout.ended:
+            assert rollout.candidate != self.ids[letter]
 
     @rule(letter=st.sampled_from("CD"))
     def retry(self, letter: str) -> None:

@@ -15,6 +15,8 @@ from gateway.core.rollout.table import Back, rows
 
 WIDENS = frozenset({Word.GO, Word.OVERRIDE, Word.ADVANCE, Word.APPROVE})
 """Words after which more runs may be on a candidate."""
+ENDS = frozenset({"rollback", "block"})
+"""Orders by hand that end a rollout."""
 MOVES = frozenset({"promote", "rollback", "apply"})
 """Orders that move stable pointers by hand."""
 
@@ -63,7 +65,7 @@ def _step(entry: HistoryEntry, before: AliasState, after: AliasState) -> None:
         completed = after.rollout is not None and after.rollout.phase is Phase.COMPLETED
         assert entry.action in MOVES or (word is Word.ADVANCE and completed), entry.action
     if word is None:
-        assert entry.action == "rollback" or after.split == before.split
+        assert entry.action in ENDS or after.split == before.split
         return
     new = after.rollout
     assert new is not None
