@@ -60,7 +60,13 @@ PLAN = Plan(
     promoting=Stage("*", 8000, SECOND, 8),
     guardrails=(Guardrail("error"), Guardrail("refusal", Action.FREEZE)),
 )
-LANES: dict[str, dict[str, str]] = {"one lane": {"*": "AB"}, "two lanes": {"*": "AB", GOLD: "AB"}}
+CALM = "tenant:calm"
+"""A lane that no rollout is of."""
+LANES: dict[str, dict[str, str]] = {
+    "one lane": {"*": "AB"},
+    "two lanes": {"*": "AB", GOLD: "AB"},
+    "another lane": {"*": "AB", CALM: "DB"},
+}
 ORDERS = (Word.OVERRIDE, Word.APPROVE, Word.FREEZE, Word.RESUME, Word.ACCEPT, Word.ABORT)
 
 
@@ -161,7 +167,9 @@ class Rolling(RuleBasedStateMachine):
             assert self.ids[letter] not in before.barred
 
     @rule(
-        letter=st.sampled_from(["", "", "A", "B", "C"]), lane=st.sampled_from(["", "", "*", GOLD]), twice=st.booleans()
+        letter=st.sampled_from(["", "", "A", "B", "C"]),
+        lane=st.sampled_from(["", "", "*", GOLD, CALM]),
+        twice=st.booleans(),
     )
     def rollback(self, letter: str, lane: str, twice: bool) -> None:
         """Somebody rolls back: then no rollout of that lane is in progress, and a second time changes nothing."""
@@ -176,7 +184,7 @@ class Rolling(RuleBasedStateMachine):
             self.tried(rollback(self.now(), "usual", "why", lane=lane, to=to, timeout=0))
             assert self.state() == state
 
-    @rule(lane=st.sampled_from(["*", GOLD]), letter=st.sampled_from("ABCD"))
+    @rule(lane=st.sampled_from(["*", GOLD, CALM]), letter=st.sampled_from("ABCD"))
     def apply_file(self, lane: str, letter: str) -> None:
         """Somebody applies an edited export: never past a rollout, nor a barred release."""
         before = self.state()
