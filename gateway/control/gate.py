@@ -27,6 +27,8 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.gate_run import GateFinished, GateProgress, GateRun, Outcome, Side, SuiteRun
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.suite import Item, Suite
+from gateway.core.pinning.identity import reference
+from gateway.store import epochs
 from gateway.store import evidence as stored_evidence
 from gateway.store import gates as runs
 from gateway.store.gates import Stored
@@ -124,7 +126,9 @@ async def finish(desk: Desk, identifier: str) -> GateFinished:
     digest = stored.evidence
     if not digest:
         made = await resumed(desk, run)
-        digest, _ = await stored_evidence.put(desk.store, _evidence(desk, stored, made))
+        kept = await epochs.load(desk.store, [each.release.triple.model for each in made.parties])
+        right = {snapshot: reference(found.watched) for snapshot, found in kept.items()}
+        digest, _ = await stored_evidence.put(desk.store, _evidence(desk, stored, made, right))
         await runs.finished(desk.store, identifier, digest)
     report = await proofs.report_for(desk, run.alias, run.candidate, run.incumbent)
     return GateFinished(identifier, digest, msgspec.structs.replace(so_far, evidence=digest), report)
@@ -287,14 +291,20 @@ class _Work:
         await runs.put(self.desk.store, self.stored.run.id, question.name, found.outcome, found.cost)
 
 
-def _evidence(desk: Desk, stored: Stored, made: Prepared) -> Evidence:
+def _evidence(desk: Desk, stored: Stored, made: Prepared, right: Mapping[str, frozenset[str]]) -> Evidence:
+    """`right` are the models by snapshot that a person has acknowledged."""
     run = stored.run
     answered: dict[str, Counter[str]] = {run.candidate: Counter(), run.incumbent: Counter()}
     for name, outcome in stored.outcomes.items():
         if outcome.model:
             answered[run.candidate if name.split(" ")[2] == Side.CANDIDATE.value else run.incumbent][outcome.model] += 1
     fallbacks = sum(
-        _others(each, answered[each.release.id], desk.settings.providers[each.release.snapshot.provider])
+        _others(
+            each,
+            answered[each.release.id],
+            desk.settings.providers[each.release.snapshot.provider],
+            right[each.release.triple.model],
+        )
         for each in {each.release.id: each for each in made.parties}.values()
     )
     told_request = f"; request {msgspec.json.encode(run.request).decode()[:500]}" if run.request else ""
@@ -338,13 +348,15 @@ def _suite(outcomes: Mapping[str, Outcome], run: SuiteRun, suite: Suite, judge: 
     )
 
 
-def _others(asked: Party, answered: Mapping[str, int], provider: ProviderSettings) -> int:
-    """Answers by another model than the release's. Of a release that is not pinned nobody knows the right one, so there it is
-    those that are not by the usual one."""
+def _others(
+    asked: Party, answered: Mapping[str, int], provider: ProviderSettings, known: frozenset[str] = frozenset()
+) -> int:
+    """Answers by another model than the release's, nor by one that is `known` to be right. Of a release that is not pinned nobody
+    knows the right one, so there it is those that are not by the usual one."""
     if not answered:
         return 0
     pinned = asked.release.snapshot.model
-    names = {pinned, *(each.models[pinned] for each in provider.endpoints if pinned in each.models)}
+    names = {pinned, *known, *(each.models[pinned] for each in provider.endpoints if pinned in each.models)}
     right: Callable[[str], bool] = lambda model: model in names or model.endswith("/" + pinned)  # noqa: E731
     if asked.release.pin is not PinClass.PINNED and not any(map(right, answered)):
         return sum(answered.values()) - max(answered.values())

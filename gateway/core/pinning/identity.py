@@ -71,6 +71,13 @@ def acknowledged(known: Watched, now_ms: int) -> Watched:
     return msgspec.structs.replace(known, epoch=epoch, names=names, drifted=0, told=epoch.number)
 
 
+def reference(known: Watched) -> frozenset[str]:
+    """Models that a person has said are right for the snapshot besides its own name; none while an alarm is open."""
+    if known.open or known.epoch.alarm is not Alarm.ACKNOWLEDGED:
+        return frozenset()
+    return frozenset(known.epoch.after.split(", ")) - {""}
+
+
 def _changed(known: Watched, said: Identity, pin: PinClass) -> bool:
     last = known.observed.get(said.endpoint)
     if last is not None and last.model == said.model:

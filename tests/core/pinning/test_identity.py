@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.sentinel import Alarm, Identity, Watched
-from gateway.core.pinning.identity import ENDPOINTS, NAMES, RECENT_MS, Moved, acknowledged, learn
+from gateway.core.pinning.identity import ENDPOINTS, NAMES, RECENT_MS, Moved, acknowledged, learn, reference
 
 PIN = "gpt-4o-2024-08-06"
 PINNED, FLOATING, UNKNOWN = PinClass.PINNED, PinClass.FLOATING, PinClass.UNKNOWN
@@ -88,6 +88,8 @@ def test_acknowledging_makes_what_is_there_the_reference() -> None:
     known = acknowledged(after(said(PIN, 0), said("other", 1)), 2)
     assert (known.epoch.number, known.epoch.alarm, known.epoch.open, known.drifted) == (3, Alarm.ACKNOWLEDGED, False, 0)
     assert known.epoch.after == f"{PIN}, other"
+    assert reference(known) == {PIN, "other"}
+    assert reference(after(said("third", 3), known=known)) == reference(Watched()) == frozenset()
     assert after(said(PIN, 3), said("other", 4, "b"), known=known).epoch.number == 3
     assert after(said("other", 10 * RECENT_MS), known=known).epoch.number == 3
     assert after(said("third", 3), known=known).epoch.number == 4
