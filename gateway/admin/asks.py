@@ -317,3 +317,16 @@ class DriftAck(Ask, frozen=True):
 
     snapshot: Id
     reason: Reason
+
+
+class WarmList(Ask, frozen=True):
+    """Releases that lanes can go back to."""
+
+    alias: str = ""
+    """One alias; without it all."""
+
+
+class WarmProbe(Ask, frozen=True):
+    """Ask every release of an alias now."""
+
+    alias: Id

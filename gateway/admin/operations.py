@@ -18,6 +18,7 @@ from gateway.admin import (
     lifecycle_operations,
     rollout_operations,
     shadow_operations,
+    warm_operations,
 )
 from gateway.admin.configview import ConfigView, config_view
 from gateway.admin.table import Nothing, Operation
@@ -208,6 +209,7 @@ def _table() -> Mapping[str, Operation]:
         *gate_operations.rows(),
         *lifecycle_operations.rows(),
         *drift_operations.rows(),
+        *warm_operations.rows(),
     )
     return MappingProxyType({row[0]: Operation(*row) for row in (*rows, *more)})
 

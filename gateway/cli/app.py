@@ -28,7 +28,10 @@ EPILOGUE = (
 
 COMMANDS = MappingProxyType(
     {
-        **{verb: f"gateway.cli.{verb}" for verb in ("serve", "demo", "check", "status", "rollback", "lifecycle")},
+        **{
+            verb: f"gateway.cli.{verb}"
+            for verb in ("serve", "demo", "check", "status", "rollback", "warm", "lifecycle")
+        },
         **{noun: f"gateway.cli.{noun}" for noun in ("release", "alias", "rollout", "shadow", "run", "tenant", "key")},
         **{noun: f"gateway.cli.{noun}" for noun in ("gate", "evidence", "drift", "store", "config")},
         "import": "gateway.cli.imports",

@@ -7,18 +7,20 @@ twice is harmless. It takes only releases that were stable in the lane; running 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from gateway.control.block import set_blocked
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.moves import Move, backward, finished, now, unchanged, with_lanes
+from gateway.control.warm import looked, sentence
 from gateway.core.contract.alias import EVERYONE, AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Moved
 from gateway.core.contract.release import Release
 from gateway.core.contract.rollout import Phase, Word
+from gateway.core.contract.sentinel import Callable, Proof
 from gateway.core.rollout import machine
 from gateway.store import aliases, releases
 from gateway.store.aliases import PointerMoved
@@ -36,6 +38,8 @@ class Order:
     bad: str = ""
     """The release to get off; found from the first state that is read, and kept when the write has to be repeated."""
     why: str = ""
+    proofs: Mapping[str, Callable] = field(default_factory=dict)
+    """What is known of releases that somebody looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ async def rollback(
     """Take the alias back to a release that was stable before, and wait for the workers.
 
     `stop_runs` blocks the bad release as well, so its runs end with 409 `release_blocked`. Raises Fault: 404
-    `alias_unknown` or `lane_unknown`, 400 `lane_needed`, 409 `no_warm_release` with the warm ones listed, 503 for the store.
+    `alias_unknown` or `lane_unknown`, 400 `lane_needed`, 409 `no_warm_release` and `release_dead` with the warm ones listed, 503
+    for the store. A release that is dead is passed over, one that is unproven warns.
     A rollout in progress ends with it and its candidate is barred; while nobody is on the candidate, the stable release is what
     is left.
     """
@@ -70,6 +75,7 @@ async def rollback(
     for _ in range(ATTEMPTS):
         state = await desk.alias(alias)
         known = await releases.many(desk.store, mentioned(state, to))
+        order = replace(order, proofs=await looked(desk, known))
         plan = planned(desk, state, known, order)
         if plan.after is None:
             moved = unchanged("rollback", state, *plan.warnings)
@@ -110,7 +116,7 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
     if split is not None and not order.to:
         # A rollout in progress: its candidate is what is bad, and weight 0 in one write is the way back.
         inside = [n for n, p in state.lanes.items() if p.release == candidate and order.lane in ("", n)]
-        lanes = {**state.lanes, **{name: _back(desk, state, name, known, "") for name in inside}}
+        lanes = {**state.lanes, **{name: _back(desk, state, name, known, order) for name in inside}}
         return Plan(_ended(desk, with_lanes(state, lanes), order), candidate, ended)
     bad = order.bad or _bad(state, order)
     if not bad:
@@ -123,7 +129,7 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
     lanes = dict(state.lanes)
     for name in wanted:
         try:
-            lanes[name] = _back(desk, state, name, known, order.to)
+            lanes[name] = _back(desk, state, name, known, order)
         except Fault as fault:
             if not ended or order.to:
                 raise
@@ -131,7 +137,7 @@ def planned(desk: Desk, state: AliasState, known: Mapping[str, Release], order: 
     if lanes == state.lanes and not ended:
         return Plan(None, bad, (f"nothing serves {bad} any more" if not wanted else f"{order.to} is stable already",))
     after = _ended(desk, with_lanes(state, lanes), order)
-    return Plan(after, bad, (*ended, *_skipped(state, lanes, wanted)))
+    return Plan(after, bad, (*ended, *_skipped(state, lanes, wanted), *_doubtful(desk, lanes, wanted, order)))
 
 
 def _ended(desk: Desk, state: AliasState, order: Order) -> AliasState:
@@ -189,16 +195,20 @@ def _bad(state: AliasState, order: Order) -> str:
     return state.lanes[_first(state, order)].release
 
 
-def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release], to: str) -> Lane:
-    """One lane after the rollback. Raises Fault `no_warm_release` that lists where it could go."""
-    lane = state.lanes[name]
+def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release], order: Order) -> Lane:
+    """One lane after the rollback. Raises Fault `no_warm_release` or `release_dead` that lists where it could go."""
+    lane, to, code = state.lanes[name], order.to, "no_warm_release"
     if to and to == lane.release:
         return lane
-    warm = [old for old in lane.previous if _callable(desk, known.get(old))]
+    dead = {old: each.why for old, each in order.proofs.items() if each.proof is Proof.DEAD}
+    warm = [old for old in lane.previous if old not in dead and _callable(desk, known.get(old))]
     if to:
         if to in warm:
             return backward(lane, to)
-        if to in lane.previous:
+        if to in lane.previous and to in dead:
+            code = "release_dead"
+            why = f"it is dead, {dead[to]}. `trivet warm {state.name} --probe` asks its provider again"
+        elif to in lane.previous:
             release = known.get(to)
             blocked = release is not None and release.blocked
             why = (
@@ -212,9 +222,10 @@ def _back(desk: Desk, state: AliasState, name: str, known: Mapping[str, Release]
     elif warm:
         return backward(lane, warm[0])
     else:
-        problem = f"lane {name} of {state.name} has nothing to go back to"
+        told = "; ".join(f"{old} is dead, {dead[old]}" for old in lane.previous if old in dead)
+        problem = f"lane {name} of {state.name} has nothing to go back to" + (f": {told}" if told else "")
     listed = ", ".join(warm) or "none"
-    raise Fault(Kind.CONFLICT, "no_warm_release", f"{problem}. Warm releases: {listed}.", param="to")
+    raise Fault(Kind.CONFLICT, code, f"{problem}. Warm releases: {listed}.", param="to")
 
 
 def _callable(desk: Desk, release: Release | None) -> bool:
@@ -229,3 +240,10 @@ def _skipped(state: AliasState, lanes: Mapping[str, Lane], wanted: list[str]) ->
         passed = order[: order.index(target)] if target in order else ()
         found += [f"lane {name}: passed over {', '.join(passed)}, which cannot be called" for _ in passed[:1]]
     return tuple(found)
+
+
+def _doubtful(desk: Desk, lanes: Mapping[str, Lane], wanted: list[str], order: Order) -> tuple[str, ...]:
+    """Say where nothing proves the release that a lane goes back to, though somebody looked."""
+    targets = dict.fromkeys(lanes[name].release for name in wanted)
+    found = [order.proofs[each] for each in targets if each in order.proofs]
+    return tuple(sentence(each, desk.now_ms) for each in found if each.proof is Proof.UNPROVEN)

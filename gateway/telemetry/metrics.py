@@ -213,6 +213,13 @@ _SENTINEL = (
     _gauge("trivet_drift_epoch", "Drift epoch of a model in use.", "snapshot", across=Across.MAX),
     _gauge("trivet_drift_open", "1 while nobody has acknowledged that a model changed.", "snapshot", across=Across.MAX),
     _counter("trivet_drift_alarms_total", "Drift epochs that began with an alarm, by what raised it.", "alarm"),
+    _gauge("trivet_warm_state", "1 for what is known of a release.", "alias", "release", "state", across=Across.MAX),
+    _gauge(
+        "trivet_warm_releases", "Releases a lane was on that can take runs now.", "alias", "lane", across=Across.MAX
+    ),
+    _counter("trivet_probes_total", "The gateway's own cheap calls to releases, by what they came to.", "result"),
+    _gauge("trivet_probe_calls", "The gateway's own probes of this UTC day.", across=Across.MAX),
+    _gauge("trivet_probe_spent_usd", "What they cost, in US dollars.", across=Across.MAX),
     _counter("trivet_drift_moves_total", "Floating names that were seen to resolve to another model."),
     _gauge(
         "trivet_retirement_days",

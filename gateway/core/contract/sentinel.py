@@ -154,10 +154,14 @@ class WarmRow(Record, frozen=True):
     model: str
     proof: Proof
     at_ms: int
+    age_ms: int | None
+    """How long ago that was; None for never."""
     source: str
     why: str
     days_left: int | None
     """Days until its model retires; None when nobody says."""
+    ready: bool
+    """It can take runs right now: proven, and not blocked."""
 
 
 class LifecycleRow(Record, frozen=True):
