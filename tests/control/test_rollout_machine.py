@@ -16,7 +16,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gateway import data
 from gateway.control import evidence, rollouts
@@ -77,9 +84,14 @@ class Rolling(RuleBasedStateMachine):
     folder: Path
     pins = parse((Path(data.__file__).parent / "pinning.toml").read_text())
 
-    @initialize(lanes=st.sampled_from(sorted(LANES)), stakes=st.sampled_from([Stakes.LOW, Stakes.STANDARD]))
-    def begin(self, lanes: str, stakes: Stakes) -> None:
-        """`usual` on A, with B before it; a lane of its own for gold, or none yet."""
+    @initialize(
+        lanes=st.sampled_from(sorted(LANES)),
+        stakes=st.sampled_from([Stakes.LOW, Stakes.STANDARD]),
+        steps=st.integers(0, 4),
+        proven=st.booleans(),
+    )
+    def begin(self, lanes: str, stakes: Stakes, steps: int, proven: bool) -> None:
+        """`usual` on A, with B before it; a lane of its own for gold, or none yet; a rollout that is some stages on its way, or none."""
         self.runner = asyncio.Runner()
         self.server.ask("FLUSHALL")
         declared = AliasSettings(ReleaseSettings(MODELS["A"]), stakes=stakes, side_effects=SideEffects.NONE)
@@ -102,6 +114,8 @@ class Rolling(RuleBasedStateMachine):
         self.bound: dict[str, bytes] = {}
         self.runs = 0
         self.known = state
+        if steps:
+            self.goes_well("C", steps, 0, proven)
 
     def loop(self) -> Conductor:
         """A loop that has just been started."""
@@ -143,6 +157,7 @@ class Rolling(RuleBasedStateMachine):
             assert before.rollout is None or before.rollout.ended or supersede
             assert self.ids[letter] not in before.barred
 
+    @precondition(lambda self: self.known.rollout is not None)
     @rule(word=st.sampled_from(ORDERS), name=st.sampled_from(["", "ann"]))
     def order(self, word: Word, name: str) -> None:
         """Somebody says a word; one that is refused changes nothing, and an abort is carried out whatever else is going on."""
@@ -195,7 +210,7 @@ class Rolling(RuleBasedStateMachine):
         if not isinstance(result, Fault) and after.lanes != before.lanes:
             assert before.rollout is None or before.rollout.ended
 
-    @rule(letter=st.sampled_from("ABCD"), blocked=st.booleans())
+    @rule(letter=st.sampled_from("ACD"), blocked=st.booleans())
     def block(self, letter: str, blocked: bool) -> None:
         """Somebody blocks a release, or no longer: a rollout whose candidate is blocked is over."""
         flapping = bool(self.store.fails)
@@ -207,6 +222,7 @@ class Rolling(RuleBasedStateMachine):
         if blocked and not flapping and not isinstance(result, Fault) and rollout is not None and not rollout.ended:
             assert rollout.candidate != self.ids[letter]
 
+    @precondition(lambda self: self.known.barred)
     @rule(letter=st.sampled_from("CD"))
     def retry(self, letter: str) -> None:
         """Somebody lifts a bar."""
@@ -264,6 +280,7 @@ class Rolling(RuleBasedStateMachine):
         self.run(self.store.script(BIND, sha(BIND), keys, arguments))
         self.store.fails = fails
 
+    @precondition(lambda self: self.bound)
     @rule()
     def old_runs_come_again(self) -> None:
         """A run that asks again wants what is in force now, and keeps what it has."""
@@ -274,13 +291,34 @@ class Rolling(RuleBasedStateMachine):
                 Stamp("t", run, "usual", choice.release, "m", choice.lane, choice.arm, at_ms=self.stage.now_ms)
             )
 
-    @rule()
     def a_stage_goes_well(self) -> None:
         """Time and good runs enough for the stage in force."""
         if self.state().split is None:
             self.stage.later(SECOND)
         else:
             self.run(self.stage.due("usual"))
+
+    @precondition(lambda self: self.known.split is not None)
+    @rule(bad=st.sampled_from(["error", "refusal"]), runs=st.integers(1, 9), which=st.sampled_from((0, 1)))
+    def goes_badly(self, bad: str, runs: int, which: int) -> None:
+        """The candidate fails or refuses in a few runs, or in many, and a loop looks."""
+        self.run(self.stage.serve(runs, bad=(bad,), alias="usual"))
+        self.crash(1 - which, lapsed=True)
+        self.rounds(which, 1)
+
+    @rule(letter=st.sampled_from("CD"), steps=st.integers(1, 6), which=st.sampled_from((0, 1)), proven=st.booleans())
+    def goes_well(self, letter: str, steps: int, which: int, proven: bool) -> None:
+        """A rollout is begun where none is in progress, and for some stages all is well: time, runs, rounds, and a person who approves."""
+        state = self.state()
+        if state.rollout is None or state.rollout.ended:
+            self.start(letter, supersede=False, proven=proven)
+            self.order(Word.OVERRIDE, "ann")
+        for _ in range(steps):
+            self.a_stage_goes_well()
+            self.stage.later(LOOK_MS)
+            self.crash(1 - which, lapsed=True)
+            self.rounds(which, 2)
+            self.order(Word.APPROVE, "")
 
     # --- processes -------------------------------------------------------------------------------------------------
 

@@ -205,6 +205,8 @@ async def test_f13_two_loops_after_a_takeover(
         await new.round()
 
     await raced(monkeypatch, first, old.round(), taken())
+    assert new.leads
+    assert first or not old.leads, "what was decided before the takeover is refused after it"
     assert await stage.phase() == ("canary", 1)
     assert await told(stage) == [("trivet", "rollout_advance")]
 
