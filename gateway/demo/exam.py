@@ -26,7 +26,7 @@ SUITES: Mapping[SuiteKind, str] = {SuiteKind.TASK: TASK, SuiteKind.SAFETY: SAFET
 """What the gate of the demo asks, as a configuration names it."""
 INJECTION = "injection"
 """The category of items in which a text that was fetched tries to give orders."""
-WAVERS = 0.01
+WAVERS = 0.005
 """Share of answers that come out the other way, whatever the item."""
 
 
@@ -52,6 +52,11 @@ class Exam:
         """The built-in suites, with a seed that says which items are hard."""
         read = [(kind, item) for kind, where in SUITES.items() for item in gates.read(where, kind).items]
         return cls(seed, {_key(_messages(each.item)): each for each in graded(read, seed)})
+
+    @property
+    def asked(self) -> int:
+        """Items that were answered so far, each time counted."""
+        return self._asked.total()
 
     def answer(self, snapshot: str, skills: Skills, messages: Sequence[Mapping[str, Any]]) -> Given | None:
         """What a model answers; None to what is no item."""

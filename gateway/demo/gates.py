@@ -50,7 +50,7 @@ async def gate(stage: Stage, listener: Listener) -> None:
     screen.say(f"The configuration says now what must come out well; in force after {milliseconds(took)}.")
     sharp = await rollouts.candidate(stage, SHARP)
     plan = await _plan(stage, sharp)
-    finished, seconds = await ask(stage, sharp, plan.calls)
+    finished, seconds = await ask(stage, sharp)
     tell_asked(screen, plan, finished, seconds)
     tell_report(screen, finished.report)
     page = await stage.gateway.look(f"evidence/{finished.evidence}")
@@ -70,21 +70,22 @@ async def _plan(stage: Stage, release: str) -> GatePlan:
     return plan
 
 
-async def ask(stage: Stage, release: str, questions: int = 0) -> tuple[GateFinished, float]:
+async def ask(stage: Stage, release: str) -> tuple[GateFinished, float]:
     """Run the gate on a release; what came of it, and the seconds it took. Raises GatewayFailed where nothing did."""
-    screen, provider = stage.screen, stage.provider
+    screen, exam = stage.screen, stage.provider.exam
+    assert exam is not None
     words = ("gate", "run", MODEL, "--release", release, "--yes")
     screen.command("trivet " + " ".join(words))
-    before, began = provider.answered.total(), time.monotonic()
+    before, began = exam.asked, time.monotonic()
     async with anyio.create_task_group() as group:
 
         async def count() -> None:
-            with screen.counting("questions answered", questions) as advance:
-                done = 0
+            with screen.counting("questions answered", 2 * len(exam.questions)) as advance:
+                done = before
                 while True:
-                    for _ in range(done, provider.answered.total() - before):
+                    for _ in range(done, exam.asked):
                         advance()
-                    done = provider.answered.total() - before
+                    done = exam.asked
                     await anyio.sleep(0.1)
 
         group.start_soon(count)
