@@ -1,8 +1,7 @@
 """Agents of several tenants that work through a gateway, and the models they get: the traffic of a rollout.
 
 Every run says its own name in its first message, so the provider knows which run each of its requests belongs to. What is
-wrong with a run is drawn from its name and the rate of its model, not from chance at the time: a call that is repeated fails
-again, and a run that is bad under a good model is bad under a worse one too.
+wrong with a run is drawn from its name and its model, not from chance at the time: a call that is repeated fails again.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Models:
 
     def bad(self, model: str, name: str) -> str:
         """How a run goes wrong under a model; empty when it does not."""
-        if draw(name, self.seed) >= self.rates[model]:
+        if draw(name, f"{self.seed} {model}") >= self.rates[model]:
             return ""
         kind = BAD_KINDS[int(draw(name, "kind") * len(BAD_KINDS))]
         return kind if kind != "invalid_tool_call" or takes_tools(name) else "error"

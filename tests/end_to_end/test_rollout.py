@@ -42,7 +42,7 @@ ACTING = {name: {"action": "rollback", "ratio": 1.5} for name in ("error", "refu
 OBSERVED = dict.fromkeys(("truncation", "invalid_json", "lost_run", "latency_ms", "steps"), "observe")
 
 
-def manifest(last: int) -> dict[str, Any]:
+def manifest(last: int, **more: Any) -> dict[str, Any]:
     """Our own people first, then everybody in three steps; the last one asks for so many runs on the candidate."""
     own = [{"weight": "50%", "bake": "0.3s", "runs": 12}]
     return {
@@ -53,9 +53,9 @@ def manifest(last: int) -> dict[str, Any]:
             {"weight": "50%", "bake": "0.3s", "runs": last},
         ],
         "promoting": {"weight": "90%", "bake": "0.3s", "runs": last},
-        "shadow": {"trios": 10, "rate": "100%", "failures": "90%"},
         "guardrails": {**ACTING, **OBSERVED},
         "alpha": 0.0005,
+        **more,
     }
 
 
@@ -90,6 +90,7 @@ def check(at: Stand, fleet: Fleet) -> None:
     assert (counted.twice, counted.lost) == (0, 0)
     assert counted == recounted(at)
     assert fleet.broken == {}
+    assert [event for event in at.gateway.events if event.get("level") == "error"] == []
 
 
 def test_a_harmless_candidate_becomes_stable(at: Stand) -> None:
@@ -98,7 +99,7 @@ def test_a_harmless_candidate_becomes_stable(at: Stand) -> None:
     old, good = everybody(at), at.release(GOOD)
     assert at.gate(good) == "GO"
     with Fleet(at.gateway, rate=RATE, name="good") as fleet:
-        at.start(good, **manifest(60))
+        at.start(good, **manifest(60, shadow={"trios": 10, "rate": "100%", "failures": "50%"}))
         went = followed(at, 60)
         ended = time.time()
     order = [each for each in went if not each.startswith("frozen")]
@@ -116,7 +117,7 @@ def test_a_harmful_candidate_is_rolled_back(at: Stand) -> None:
     stable, harmful = everybody(at), at.release(HARMFUL)
     assert at.gate(harmful) == "GO", "the suite sees none of it"
     with Fleet(at.gateway, rate=RATE, name="bad") as fleet:
-        at.start(harmful, **manifest(2000))
+        at.start(harmful, **manifest(2000, skip_shadow="it would end there"))
         went = followed(at, 60)
         ended = time.time()
         fleet.more(2)
