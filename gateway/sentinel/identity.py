@@ -1,13 +1,14 @@
 """Keeps what answers say of who gave them, and raises the alarm when that is another model.
 
-Rule of the file: every entry of the stream counts once, whoever reads it and however often; a note stands once in a history. One
+Rule of the file: only models of releases are kept, and names that aliases were learnt under: what else clients ask for fills no
+store. Every entry of the stream counts once, whoever reads it and however often; a note stands once in a history. One
 process looks at a time, the one that leads. What is owed is written down before it is done, so whoever takes over does the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -63,19 +64,14 @@ class Survey:
                     found.setdefault(name, []).append(role)
         return found
 
-    def learnt(self, snapshot: Snapshot) -> list[str]:
-        """Aliases that were learnt under this floating name, and stay on their pin."""
-        words = (snapshot.model, str(snapshot))
-        return [
-            name
-            for name, state in self.states.items()
-            if state.learned
-            and name in words
-            and any(
-                lane.release in self.releases and self.releases[lane.release].snapshot.provider == snapshot.provider
-                for lane in state.lanes.values()
-            )
-        ]
+    def learnt(self) -> dict[str, list[str]]:
+        """Floating names that aliases were learnt under, which stay on their pin, as snapshots: each with its aliases."""
+        found: dict[str, list[str]] = {}
+        for name, state in self.states.items():
+            kept = [self.releases[lane.release] for lane in state.lanes.values() if lane.release in self.releases]
+            for provider in {each.snapshot.provider for each in kept} if state.learned else ():
+                found.setdefault(f"{provider}/{name.removeprefix(provider + '/')}", []).append(name)
+        return found
 
 
 @dataclass(slots=True)
@@ -83,14 +79,16 @@ class Watcher:
     """One per background process; asked to look only while it leads."""
 
     cursor: str = "0-0"
-    settled_ms: int = field(default=-SETTLE_MS)
+    settled_ms: int = -SETTLE_MS
+    learnt: frozenset[str] | None = None
+    """Floating names that are kept although no release has them; None before the first look."""
 
     async def look(self, store: Store, settings: Settings, pins: PinTable, now_ms: int) -> Looked:
         """Take in what workers told since the last look, and do what is owed. Raises Fault when the store cannot be used."""
         fresh = await epochs.identities(store, self.cursor)
         said: dict[str, list[tuple[str, Identity]]] = {}
         for identifier, entry in fresh:
-            if entry.snapshot:
+            if entry.snapshot and (entry.release or entry.snapshot in await self._learnt(store)):
                 said.setdefault(entry.snapshot, []).append((identifier, entry))
         moved: list[tuple[str, str, str]] = []
         stirred = False
@@ -102,9 +100,16 @@ class Watcher:
             self.cursor = fresh[-1][0]
         if not stirred and 0 <= now_ms - self.settled_ms < SETTLE_MS:
             return Looked(moved=tuple(moved))
-        alarms, standing = await settle(store, now_ms)
+        survey = await surveyed(store)
+        self.learnt = frozenset(survey.learnt())
+        alarms, standing = await settle(store, survey, now_ms)
         self.settled_ms = now_ms
         return Looked(alarms, tuple(moved), standing)
+
+    async def _learnt(self, store: Store) -> frozenset[str]:
+        if self.learnt is None:
+            self.learnt = frozenset((await surveyed(store)).learnt())
+        return self.learnt
 
 
 def pin_of(settings: Settings, pins: PinTable, snapshot: str) -> PinClass:
@@ -119,10 +124,9 @@ def pin_of(settings: Settings, pins: PinTable, snapshot: str) -> PinClass:
     return classify(pins, vendor_of(parsed.provider, provider.base_url, provider.vendor), parsed.model).pin
 
 
-async def settle(store: Store, now_ms: int) -> tuple[tuple[tuple[str, Alarm], ...], dict[str, Watched]]:
+async def settle(store: Store, survey: Survey, now_ms: int) -> tuple[tuple[tuple[str, Alarm], ...], dict[str, Watched]]:
     """Do what is owed for every snapshot that an alias names: notes of epochs that began with an alarm, and the mark on releases
     by which strict aliases refuse. What was told now, and how everything stands. Raises Fault."""
-    survey = await surveyed(store)
     wanted = sorted({kept.triple.model for kept in survey.releases.values()})
     kept = await epochs.load(store, wanted, strict=False)
     alarms: list[tuple[str, Alarm]] = []
@@ -230,7 +234,7 @@ async def _tell_move(store: Store, snapshot: str, identifier: str, move: Moved) 
     """A floating name resolves to another model: a note in each alias that serves it, or was learnt under it."""
     survey = await surveyed(store)
     notes = {alias: f"it is the model of {' and '.join(roles)} here" for alias, roles in survey.uses(snapshot).items()}
-    notes |= dict.fromkeys(survey.learnt(Snapshot.parse(snapshot)), "this alias stays on its pin")
+    notes |= dict.fromkeys(survey.learnt().get(snapshot, ()), "this alias stays on its pin")
     for alias, note in notes.items():
         entry = HistoryEntry(
             at_ms=int(identifier.partition("-")[0]),

@@ -109,6 +109,8 @@ def test_d10_a_model_that_changes_silently_is_said_freezes_and_is_acknowledged(w
     assert ran["report"]["verdict"] == "GO"
     world.rollout(new)
     assert world.chat("careful", "before")[0] == 200
+    (seen,) = world.until(lambda found: found[0]["observed"], "drift", "status", f"openai/{NEXT}")
+    assert [each["model"] for each in seen["observed"]] == [NEXT], "the gate's calls tell it too"
     assert gateway.json("drift", "status")[0]["open"] is False
     world.instead[PIN] = OTHER
     status, _, body = world.chat("careful", "before")

@@ -62,9 +62,11 @@ async def alias(store: Store, name: str, *models: str, **more: object) -> AliasS
     return state
 
 
-async def tell(store: Store, model: str, at_ms: int, snapshot: str = A, *, fingerprint: str = "") -> None:
+async def tell(
+    store: Store, model: str, at_ms: int, snapshot: str = A, *, fingerprint: str = "", released: str = "rel"
+) -> None:
     """What a live worker tells of an answer."""
-    said = Identity(snapshot, "openai", model, fingerprint, "rel", "agent", at_ms, model not in snapshot)
+    said = Identity(snapshot, "openai", model, fingerprint, released, "agent", at_ms, model not in snapshot)
     await store.do("XADD", store.keys.identities(), "*", "entry", msgspec.json.encode(said))
 
 
@@ -157,6 +159,17 @@ async def test_a_floating_name_that_moves_is_told_with_before_and_after(store: S
         "this alias stays on its pin",
     )
     assert (await epochs.numbers(store, [floats])) == {}
+
+
+async def test_what_clients_ask_for_fills_no_store(store: Store) -> None:
+    """Of names without a release only those are kept that an alias was learnt under."""
+    await alias(store, "gpt-4o", A, learned=True)
+    await alias(store, "openai/gpt-5", B, learned=True)
+    for name in ("openai/gpt-4o", "openai/gpt-5", "openai/made-up", "other/gpt-4o"):
+        await tell(store, "x", NOW, name, released="")
+    await look(Watcher(), store)
+    kept = await epochs.load(store, ["openai/gpt-4o", "openai/gpt-5", "openai/made-up", "other/gpt-4o"])
+    assert [found.rev for found in kept.values()] == [1, 1, 0, 0]
 
 
 async def test_what_cannot_be_read_holds_up_nobody_else(store: Store) -> None:
