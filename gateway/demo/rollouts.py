@@ -22,7 +22,7 @@ from gateway.demo.stage import Stage, name_of
 
 LOOK = 0.1
 """Seconds between two looks at a rollout."""
-SECONDS = 40.0
+SECONDS = 90.0
 """Longest wait for a rollout to go on."""
 AGENTS = 3
 """Agents that work while a rollout goes on."""

@@ -22,7 +22,7 @@ from gateway.demo.stage import Stage, work_all
 
 RUNS = 56
 """Runs in shadow. A class of turns gets a verdict from 50 trios on, and each run has one first turn."""
-PAIR_SECONDS = 40.0
+PAIR_SECONDS = 90.0
 FINDING = "invalid_arguments"
 """What the candidate is worse in."""
 CARRIED = "arguments"
