@@ -21,6 +21,8 @@ ERRORS = 5
 """Failed readings in a row that freeze; argo-rollouts' `consecutiveErrorLimit` is 4, which fails at the fifth."""
 CHANCE = 0.001
 """A shadow has failed when so many failed calls, or more, come about with this probability at most at the tolerated share."""
+NO_EVIDENCE = 1.0
+"""An e-value begins here; at or below it the data speaks for no regression."""
 _WHOLE = 10_000
 _UNDER_WAY = frozenset({Phase.SHADOWING, Phase.GATED, Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.PROMOTING})
 _WIDENING = frozenset({Phase.CANARY, Phase.PROMOTING})
@@ -140,14 +142,15 @@ def _speechless(rollout: Rollout, facts: Facts) -> Iterable[str]:
 
 
 def _cleared(rollout: Rollout, facts: Facts, stakes: Stakes, shown: tuple[str, ...]) -> bool:
-    """Whether every cause clears by itself and is gone. What a metric showed is gone when it passes, not when it is silent."""
+    """Whether every cause clears by itself and is gone. What a metric showed is gone when no evidence of it is left, not when it
+    is silent or a little less: a candidate twice as bad would widen each time its e-value dips."""
     if facts.errors or not all(cause(code).clears for code in rollout.causes):
         return False
-    passing = {finding.metric for finding in facts.findings if finding.verdict is Verdict.PASS}
+    passing = {finding.metric: finding.e_value for finding in facts.findings if finding.verdict is Verdict.PASS}
     for code in rollout.causes:
         word, _, metric = code.partition(":")
         if word in _OF_METRICS:
-            if metric not in passing:
+            if metric not in passing or (word != "no_data" and passing[metric] > NO_EVIDENCE):
                 return False
         elif word in {"gate_no_go", "gate_missing"}:
             if facts.gate.verdict != "GO" and not overridden(rollout, stakes):

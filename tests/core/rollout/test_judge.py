@@ -14,6 +14,7 @@ from gateway.core.contract.rollout import (
     TERMINAL,
     Action,
     Facts,
+    Finding,
     GateFacts,
     Phase,
     Rollout,
@@ -101,12 +102,18 @@ def test_new_causes_join_a_freeze_and_old_ones_do_not_repeat() -> None:
     assert due(frozen, msgspec.structs.replace(signal, alarms=("drift",)), STANDARD) == Due(Word.FREEZE, ("drift",))
 
 
+def dipped(metric: str) -> tuple[Finding, ...]:
+    """Everything passes, one metric with some evidence left against the candidate."""
+    return tuple(msgspec.structs.replace(f, e_value=1.5) if f.metric == metric else f for f in findings())
+
+
 @pytest.mark.parametrize(
     ("causes", "change", "cleared"),
     [
         (("signal:refusal",), {}, True),
         (("signal:refusal",), {"findings": findings(refusal=Verdict.FAIL)}, False),
         (("signal:refusal",), {"findings": findings(refusal=Verdict.INCONCLUSIVE)}, False),
+        (("signal:refusal",), {"findings": dipped("refusal")}, False),
         (("signal:refusal",), {"findings": ()}, False),
         (("signal:refusal", "drift"), {}, False),
         (("operator",), {}, False),
@@ -117,7 +124,9 @@ def test_new_causes_join_a_freeze_and_old_ones_do_not_repeat() -> None:
         (("analysis_error",), {"errors": 1}, False),
         (("inconclusive:error",), {}, True),
         (("inconclusive:error",), {"findings": findings(error=Verdict.INCONCLUSIVE)}, False),
+        (("inconclusive:error",), {"findings": dipped("error")}, False),
         (("inconclusive:error",), {"findings": ()}, False),
+        (("no_data:error",), {"findings": dipped("error")}, True),
         (("no_data:error",), {"findings": findings(error=Verdict.NO_DATA)}, False),
         (("gate_missing",), {}, True),
         (("gate_missing",), {"gate": GateFacts("INSUFFICIENT")}, False),
