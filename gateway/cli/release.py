@@ -168,6 +168,7 @@ def show_(release: str, /, *, reach: Reach = HERE) -> int:
                 ("rollback may return to it in", detail.warm),
                 ("runs bound", detail.runs),
                 ("blocked", held.blocked),
+                ("drifted", held.drifted and f"{held.drifted}; `trivet drift status` tells more"),
                 ("created", f"{show.when(held.created_ms)} by {held.actor}" if held.created_ms else ""),
                 ("note", held.note),
             )
