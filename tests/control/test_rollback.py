@@ -369,3 +369,14 @@ async def test_a_lane_that_was_rolled_back_before_ends_its_rollout_too(desk: Des
     after = await desk.alias("agent")
     assert after.rollout is not None
     assert (moved.changed, after.rollout.phase, after.lanes) == (True, Phase.ROLLED_BACK, moved.before)
+
+
+@pytest.mark.parametrize("phase", [Phase.PROMOTING, Phase.COMPLETED])
+async def test_proofs_that_cannot_be_read_stop_no_rollback(desk: Desk, made: Make, placed: Place, phase: Phase) -> None:
+    """What the gateway found out by itself is an advice: a damaged record of it keeps nobody on a bad release."""
+    state = await placed("agent", {"*": "BA"})
+    await rolling(desk, state, await made("C"), phase)
+    await desk.store.do("SET", desk.store.keys.proofs(), "broken")
+    assert (await rollback(desk, "agent", "bad", timeout=0)).changed
+    after = await desk.alias("agent")
+    assert (after.split, after.lanes["*"].release) == (None, await made("B"))
