@@ -330,3 +330,13 @@ class WarmProbe(Ask, frozen=True):
     """Ask every release of an alias now."""
 
     alias: Id
+
+
+class DriftProbe(Ask, frozen=True):
+    """Probe a release for a change of behaviour."""
+
+    alias: Id
+    release: str = ""
+    """By default what is stable for everybody."""
+    begin: bool = False
+    """Begin a window where none is in progress."""

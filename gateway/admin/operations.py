@@ -16,6 +16,7 @@ from gateway.admin import (
     drift_operations,
     gate_operations,
     lifecycle_operations,
+    probe_operations,
     rollout_operations,
     shadow_operations,
     warm_operations,
@@ -210,6 +211,7 @@ def _table() -> Mapping[str, Operation]:
         *lifecycle_operations.rows(),
         *drift_operations.rows(),
         *warm_operations.rows(),
+        *probe_operations.rows(),
     )
     return MappingProxyType({row[0]: Operation(*row) for row in (*rows, *more)})
 

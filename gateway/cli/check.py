@@ -77,13 +77,13 @@ def check(
 
 
 def _suites(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Errors and warnings of the gates' suites. A gateway starts with a broken one, for live traffic needs none."""
-    if all(alias.gate is None for alias in config.settings.aliases.values()):
+    """Errors and warnings of the gates' suites and of probe prompts. A gateway starts with broken ones: live traffic needs none."""
+    if all(alias.gate is None and alias.probes is None for alias in config.settings.aliases.values()):
         return (), ()
+    from gateway.settings import gates, probes  # noqa: PLC0415 - heavy; most configurations declare neither
     from gateway.settings.check import Level, placed  # noqa: PLC0415
-    from gateway.settings.gates import findings  # noqa: PLC0415 - heavy; most configurations declare no gate
 
-    found = placed(config, findings(config))
+    found = placed(config, (*gates.findings(config), *probes.findings(config)))
     told = {level: tuple(e.text(str(config.path)) for e in found if e.level is level) for level in Level}
     return told[Level.ERROR], told[Level.WARNING]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from gateway.cli import show
+from gateway.cli.drift_probe import probe
 from gateway.cli.exits import Exit
 from gateway.cli.reach import HERE, Reach
 
@@ -19,6 +20,7 @@ def build() -> App:
     app = App(name="drift", help="Whether the models behind the releases are still the same.")
     app.command(status)
     app.command(ack)
+    app.command(probe)
     return app
 
 

@@ -152,6 +152,10 @@ class Keys:
         """Hash: release to whether it can be called, by its last calls."""
         return f"{self.prefix}:proofs"
 
+    def probe(self, snapshot: str) -> str:
+        """Hash, ttl: answers to probes of `provider/model-id`, a field per release and set of prompts."""
+        return f"{self.prefix}:probe:{{{quote(snapshot, safe='')}}}"
+
     def probe_spend(self, day: str) -> str:
         """Hash, ttl: what the gateway's own probes took of a UTC day."""
         return f"{self.prefix}:probe-spend:{day}"

@@ -218,6 +218,15 @@ _SENTINEL = (
         "trivet_warm_releases", "Releases a lane was on that can take runs now.", "alias", "lane", across=Across.MAX
     ),
     _counter("trivet_probes_total", "The gateway's own cheap calls to releases, by what they came to.", "result"),
+    _counter("trivet_probe_windows_total", "Windows of probe prompts, by what they came to.", "result"),
+    _gauge(
+        "trivet_probe_statistic",
+        "How far the last window is from the reference.",
+        "alias",
+        "release",
+        across=Across.MAX,
+    ),
+    _gauge("trivet_probe_p", "How likely that is for the same model.", "alias", "release", across=Across.MAX),
     _gauge("trivet_probe_calls", "The gateway's own probes of this UTC day.", across=Across.MAX),
     _gauge("trivet_probe_spent_usd", "What they cost, in US dollars.", across=Across.MAX),
     _counter("trivet_drift_moves_total", "Floating names that were seen to resolve to another model."),

@@ -44,6 +44,7 @@ from gateway.wiring.configured import Loaded
 from gateway.wiring.dataport import data_port
 from gateway.wiring.lifecycle import following
 from gateway.wiring.messages import telling
+from gateway.wiring.probing import probing
 from gateway.wiring.process import Assignment, Line, Orders, complain, path_or_none, split_address
 from gateway.wiring.proving import proving
 from gateway.wiring.reload import Follower
@@ -291,6 +292,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded) -> int:
             group.create_task(telling(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
             group.create_task(following(lambda: office.desk(CONDUCTOR), office.registry, lambda: loop.leads)),
             group.create_task(proving(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
+            group.create_task(probing(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
             group.create_task(watching(lambda: office.desk(AUTHOR), office.registry, lambda: loop.leads)),
         ]
         log.info("background process ready", address=f"{host}:{port}", config=loaded.config.version)

@@ -1,0 +1,91 @@
+"""What is kept of the probes by which a change of a model's behaviour is noticed: a reference, the window in progress, and what
+earlier windows came to.
+
+Rule of the file: texts are answers to the operator's own prompts, never anybody's traffic.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.contract.records import Record
+
+Texts = dict[str, tuple[str, ...]]
+"""Answers by prompt."""
+Chances = tuple[dict[str, float], ...]
+"""Log-probabilities of the first token, a sample each."""
+
+
+class Window(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A whole window, compared with the reference."""
+
+    at_ms: int
+    """When its last answer came."""
+    statistic: float
+    p: float
+    calls: int
+
+
+class Series(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The probes of one release with one set of prompts: a field of `trivet:probe:{SNAPSHOT}`."""
+
+    epoch: int = 0
+    """Drift epoch that the reference was recorded in."""
+    reference: Texts = {}
+    reference_ms: int = 0
+    """When it was whole; 0 for none yet."""
+    open: Texts = {}
+    """The window in progress."""
+    begun_ms: int = 0
+    """When the last window was begun."""
+    going: bool = False
+    """A window is in progress."""
+    failed: int = 0
+    """Calls of the window in progress that came to nothing."""
+    windows: tuple[Window, ...] = ()
+    """Whole ones since the reference, oldest first."""
+    discarded: int = 0
+    """Windows that were not whole in time; they say nothing."""
+    calls: int = 0
+    """All of them, since the reference was begun."""
+    wanted: str = ""
+    """Why a window is to begin now, whatever the time."""
+    chances: bool | None = None
+    """Whether answers come with log-probabilities; None while nobody asked."""
+    chances_reference: Chances = ()
+    chances_open: Chances = ()
+    chances_past: tuple[float, ...] = ()
+    """Statistics of whole windows of log-probabilities, oldest first."""
+    chances_next_ms: int = 0
+    """When the next of them is to begin."""
+    chances_failed: int = 0
+    """Calls for the one in progress that came to nothing."""
+
+
+class ProbeProgress(Record, frozen=True):
+    """How far the window of a release is, and what the last one came to: `trivet drift probe`."""
+
+    alias: str
+    release: str
+    snapshot: str
+    prompts: int
+    samples: int
+    done: int
+    """Answers of the window in progress, of prompts times samples."""
+    failed: int
+    going: bool
+    """There is more to ask: call again."""
+    reference_ms: int
+    """When the reference was recorded; 0 while this window is to be it."""
+    windows: tuple[Window, ...]
+    """The newest whole ones, oldest first."""
+    discarded: int
+    calls: int
+    chances: bool | None
+    """Whether log-probabilities are watched; None while nobody asked."""
+    chances_past: tuple[float, ...]
+    epoch: int
+    alarm: str
+    """Why the epoch is open: empty when nothing is."""
+    told: str
+    """What this call came to, in words."""

@@ -1,0 +1,54 @@
+"""The series of probes of each snapshot, a field each, in one hash per snapshot.
+
+Rule of the file: a series is changed from what was read or not at all, so two who probe at once lose nothing and count nothing twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.core.contract.fault import Fault, Kind
+from gateway.core.contract.probing import Series
+from gateway.store.client import Store
+from gateway.store.scripts import sha
+
+KEPT_MS = 180 * 86_400_000
+"""How long a snapshot's probes are kept after the last change of any."""
+ATTEMPTS = 10
+
+SWAP = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+"""Replace a field if it is still what was read. KEYS: hash. ARGV: field, before (empty for none), after, ttl ms."""
+
+
+async def get(store: Store, snapshot: str, name: str) -> Series:
+    """A series; an empty one where there is none, or one that this version cannot read."""
+    return _read(await store.do("HGET", store.keys.probe(snapshot), name))
+
+
+async def change(store: Store, snapshot: str, name: str, make: Callable[[Series], Series]) -> Series:
+    """Read, make anew and write until nobody was in between; what is stored then. Raises Fault 409 `probe_busy`."""
+    for _ in range(ATTEMPTS):
+        data = await store.do("HGET", store.keys.probe(snapshot), name)
+        before = _read(data)
+        after = make(before)
+        if after == before:
+            return before
+        packed = zlib.compress(msgspec.json.encode(after), 1)
+        if await store.script(SWAP, sha(SWAP), [store.keys.probe(snapshot)], [name, data or b"", packed, KEPT_MS]):
+            return after
+    raise Fault(Kind.CONFLICT, "probe_busy", f"the probes of {snapshot} are being changed all the time", retry=True)
+
+
+def _read(data: bytes | None) -> Series:
+    try:
+        return msgspec.json.decode(zlib.decompress(data), type=Series) if data else Series()
+    except (zlib.error, msgspec.DecodeError):
+        return Series()
