@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.live.view import LIVE
 from gateway.upstream.call import Ask
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         client_retry=int(retries[:4]) if retries.isdigit() else 0,
         spread=life.spread,
     )
+    if life.caller.role is not LIVE:
+        ask.own = True
     life.forwarded = worker.clock()
     life.answer = await worker.upstreams.call(ask)
     life.first_byte = life.answer.out.first_byte_at

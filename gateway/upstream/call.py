@@ -62,6 +62,8 @@ class Ask(msgspec.Struct):
     client_retry: int = 0
     spread: Spread | None = None
     """What a provider with several endpoints needs to know."""
+    own: bool = False
+    """A call of the gateway itself, for its gate or as a probe: its failures hold back nobody's traffic."""
 
 
 Order = tuple[Endpoint, ...]
@@ -255,7 +257,7 @@ class Upstreams:
                     breaker.abandon()
                 raise
             fault = failed(error)
-            if fault.failure != "busy":
+            if fault.failure != "busy" and not ask.own:
                 at.breaker(ask.model).failure(self._clock())
             elif breaker is not None:
                 breaker.abandon()
@@ -265,7 +267,10 @@ class Upstreams:
                 breaker.abandon()
             raise
         if out.status >= 500:
-            at.breaker(ask.model).failure(self._clock())
+            if not ask.own:
+                at.breaker(ask.model).failure(self._clock())
+            elif breaker is not None:
+                breaker.abandon()
         elif breaker is not None:
             breaker.success()
         if out.status in REDIRECTS:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.live.gateway import LiveGateway, release
-from tests.provider import Provider, answer, drop
+from gateway.core.binding import internal
+from tests.live.gateway import STAMP_KEY, LiveGateway, release
+from tests.provider import Provider, answer, completion, drop
 
 PINNED = release("openai/gpt-4o-2024-08-06")
 REFUSED = {"error": {"message": "later", "type": "x", "code": "overloaded"}}
@@ -91,3 +93,15 @@ def test_a_provider_that_is_not_there_is_502_and_nothing_was_sent(redis_server, 
         got = gateway.chat("gpt-4o", {"x-trivet-run": "r1"})
         assert (got.status, got.json["error"]["code"]) == (502, "upstream_connect")
         assert got.headers["x-trivet-release"] == PINNED.id
+
+
+def test_the_gateways_own_calls_hold_back_nobody(gateway: LiveGateway, provider: Provider) -> None:
+    """A probe that fails again and again opens no breaker: live traffic is served on as if nobody had probed."""
+    gateway.alias("gpt-4o", PINNED)
+    token = internal.mint(STAMP_KEY, "probe", int(time.time() * 1000) + 60_000)
+    for behaviour in (answer({}, 500), drop):
+        provider.default = behaviour
+        for _ in range(8):
+            assert gateway.chat(PINNED.id, {"x-trivet-key": token}).status >= 500
+    provider.default = completion()
+    assert gateway.chat("gpt-4o").status == 200
