@@ -306,13 +306,12 @@ async def _finished(desk: Desk, move: Move, timeout: float) -> RolloutMoved:
     """Wait for the workers; say what it waits for now."""
     heard = await finished(desk, move, timeout)
     rollout = move.after.rollout
-    driven, _ = await lease.heard_ms(desk.store)
-    alone = _alone(driven) if rollout is not None and not rollout.ended else []
+    alone: list[str] = []
     facts: Facts | None = None
     if rollout is not None and not rollout.ended:
-        with contextlib.suppress(
-            Fault
-        ):  # the order is carried out; only what it waits for is told without numbers then
+        # The order is carried out, whatever comes now: a store that is gone only leaves out what it waits for.
+        with contextlib.suppress(Fault):
+            alone = _alone((await lease.heard_ms(desk.store))[0])
             facts = await Watch().facts(desk, move.after, rollout)
     return RolloutMoved(
         alias=heard.alias,

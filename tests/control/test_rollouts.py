@@ -16,6 +16,7 @@ from gateway.core.contract.fault import Fault
 from gateway.core.contract.rollout import Phase, Word
 from gateway.core.rollout import machine
 from gateway.store import aliases, lease
+from gateway.store.client import unavailable
 from tests.control.conftest import Make, Place
 from tests.control.rolling import PLAN, Theatre, rolling
 
@@ -170,6 +171,31 @@ async def test_an_approval_looks_at_the_data_first(desk: Desk, made: Make, place
     await desk.store.do("DEL", desk.store.keys.rollout_counts("agent"), desk.store.keys.events("agent"))
     await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
     assert await stage.phase() == ("canary", 1)
+
+
+@pytest.mark.parametrize("word", [Word.FREEZE, Word.ABORT])
+async def test_a_store_that_goes_away_after_the_write(
+    desk: Desk, rolled: AliasState, monkeypatch: pytest.MonkeyPatch, word: Word
+) -> None:
+    """An order that was written is told as carried out, also where the store answers nothing after that."""
+
+    async def away(*_args: object, **_more: object) -> object:
+        raise unavailable("away")
+
+    write = aliases.write
+
+    async def last(*args: Any, **more: Any) -> AliasState:
+        stored = await write(*args, **more)
+        for name in ("read", "read_many", "do", "script"):
+            monkeypatch.setattr(desk.store, name, away)
+        return stored
+
+    monkeypatch.setattr(aliases, "write", last)
+    moved = await rollouts.order(desk, "agent", word, "no", timeout=0)
+    assert (moved.changed, moved.version) == (True, rolled.version + 1)
+    assert moved.acknowledged.silent == ()
+    monkeypatch.undo()
+    assert (await desk.alias("agent")).version == moved.version
 
 
 async def test_abort_during_promoting_wins(desk: Desk, made: Make, placed: Place) -> None:
