@@ -12,15 +12,15 @@ from tests.gateway_process import Gateway, running
 from tests.provider import Provider
 
 MODEL = "openai/gpt-4o-2024-08-06"
+NAMES = ["ordered", "other", "promoted", "rolled", "support"]
+"""Its aliases."""
 
 
 @pytest.fixture(scope="package")
 def gateway() -> Iterator[Gateway]:
     """A gateway with one worker and one run `r-1` of two steps. Every file uses it: `support` keeps its first release."""
     with Provider() as provider:
-        aliases: dict[str, Any] = {
-            name: {"first_release": {"model": MODEL}} for name in ("support", "other", "promoted", "rolled", "ordered")
-        }
+        aliases: dict[str, Any] = {name: {"first_release": {"model": MODEL}} for name in NAMES}
         for name in ("rolled", "ordered"):
             aliases[name]["stakes"] = "low"
         with running({"openai": provider.url}, aliases=aliases) as made:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import yaml
 
+from tests.cli.conftest import NAMES
 from tests.gateway_process import Gateway
 
 
 def test_list_and_show(gateway: Gateway) -> None:
     """Every alias with its lanes; one alias with models and the version each worker serves."""
     rows = gateway.json("alias", "list")
-    assert [row["name"] for row in rows] == ["other", "promoted", "support"]
+    assert [row["name"] for row in rows] == NAMES
     table = gateway.cli("alias", "show", "support").stdout
     for word in ("openai/gpt-4o-2024-08-06", rows[-1]["lanes"]["*"], "live-0"):
         assert word in table
@@ -21,7 +22,7 @@ def test_list_and_show(gateway: Gateway) -> None:
 def test_unknown_alias_is_1(gateway: Gateway) -> None:
     """A name nobody knows is refused with the names there are."""
     done = gateway.shell("alias", "show", "suport", status=1)
-    assert "other, promoted, support" in done.stderr
+    assert ", ".join(NAMES) in done.stderr
 
 
 def test_export_and_apply_round_trip(gateway: Gateway, tmp_path: Path) -> None:

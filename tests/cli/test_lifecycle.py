@@ -81,7 +81,6 @@ def test_a_plan_is_a_script(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 def test_a_running_gateway_has_a_calendar(gateway: Gateway) -> None:
     """Its releases are listed through the admin port; models on a machine of one's own have no date."""
     found = gateway.json("lifecycle")
-    assert [(each["snapshot"], each["retires"], each["days_left"]) for each in found] == [
-        ("openai/gpt-4o-2024-08-06", "", None)
-    ]
+    assert "openai/gpt-4o-2024-08-06" in [each["snapshot"] for each in found]
+    assert {(each["retires"], each["days_left"]) for each in found} == {("", None)}
     assert "No stable release" in gateway.cli("lifecycle", "--plan").stdout

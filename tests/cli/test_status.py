@@ -6,13 +6,14 @@ import os
 import signal
 import time
 
+from tests.cli.conftest import NAMES
 from tests.gateway_process import Gateway
 
 
 def test_says_what_runs(gateway: Gateway) -> None:
     """Store, workers and aliases; exit code 0 while all is well."""
     found = gateway.json("status")
-    assert [row["name"] for row in found["aliases"]] == ["other", "promoted", "support"]
+    assert [row["name"] for row in found["aliases"]] == NAMES
     assert [beat["alive"] for beat in found["workers"]] == [True]
     assert "keeps what it acknowledges" in gateway.cli("status").stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import secrets
 import subprocess
 import sys
 import threading
@@ -222,9 +223,10 @@ def test_i5_rollback_under_runs(watch: Watch) -> None:
     )
     watch.provider.default, before = slowly, watch.provider.default
     started, turned = threading.Barrier(RUNS + 1), threading.Event()
+    stem = secrets.token_hex(4)
 
     def agent(number: int) -> set[str]:
-        name = {"x-trivet-run": f"during-{number}"}
+        name = {"x-trivet-run": f"during-{stem}-{number}"}
         seen = [watch.chat("agent", name)]
         started.wait(30)
         seen += [watch.chat("agent", name) for _ in range(2)]
@@ -247,7 +249,7 @@ def test_i5_rollback_under_runs(watch: Watch) -> None:
     assert max(acknowledged["milliseconds"].values()) < 1000
     fresh = watch.chat("agent", {"x-trivet-run": "after"})
     assert fresh.headers["x-trivet-model"] == f"openai/{OLD}"
-    assert watch.chat("agent", {"x-trivet-run": "during-7"}).headers["x-trivet-release"] == made["id"]
+    assert watch.chat("agent", {"x-trivet-run": f"during-{stem}-7"}).headers["x-trivet-release"] == made["id"]
     asked = [r.json["model"] for r in watch.provider.requests[watch.calls :]]
     assert (asked.count(NEW), asked.count(OLD)) == (4 * RUNS + 1, 1)
     assert {r["run"] for r in gateway.json("release", "runs", made["id"])["runs"]} >= {
