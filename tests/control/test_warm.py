@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
-from gateway.control import warm
+from gateway.control import erase, warm
 from gateway.control.block import block
 from gateway.control.desk import Desk
+from gateway.control.moves import with_lanes
 from gateway.control.promote import promote
 from gateway.control.rollback import rollback
 from gateway.core.contract.alias import Lane
+from gateway.core.contract.artifact import digest
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.release import Mode
 from gateway.core.contract.sentinel import Callable, Proof
 from gateway.core.pinning.lifecycle import day
-from gateway.store import proofs
-from tests.control.conftest import Make, Place
+from gateway.store import aliases, proofs, releases, workers
+from tests.control.conftest import Make, Place, with_legs
 
 pytestmark = pytest.mark.anyio
 HOUR = 3_600_000
@@ -129,3 +132,24 @@ def test_an_age_is_one_number() -> None:
     """Rounded down, never negative."""
     ages = [warm.age(ms) for ms in (-5, 59_999, 60_000, HOUR, 47 * HOUR, 48 * HOUR)]
     assert ages == ["0 s", "59 s", "1 min", "1 h", "1 d", "2 d"]
+
+
+async def test_what_a_lane_names_is_never_deleted(desk: Desk, placed: Place) -> None:
+    """Neither housekeeping nor an erasure takes a release or its prompt away, and neither has a time to live."""
+    kept = await with_legs(desk, "C", prompt=(Mode.SERVE, "You help."))
+    state = await placed("agent", {"*": "BA"})
+    lane = Lane(state.lanes["*"].release, (*state.lanes["*"].previous, kept))
+    await aliases.write(desk.store, state, with_lanes(state, {"*": lane}), desk.entry("test", "a pin with a prompt"))
+    await workers.sweep(desk.store)
+    await proofs.keep_only(desk.store, ())
+    cursor = ""
+    while True:
+        done = await erase.erase(desk, "default", "test", cursor=cursor)
+        cursor = done.cursor
+        if not cursor:
+            break
+    names = [lane.release, *lane.previous]
+    keys = [desk.store.keys.release(name) for name in names]
+    keys += [desk.store.keys.artifact(digest(b"You help.")), desk.store.keys.releases(), desk.store.keys.alias("agent")]
+    assert await desk.store.read_many([("PTTL", key) for key in keys]) == [-1] * len(keys)
+    assert set(await releases.many(desk.store, names)) == set(names)
