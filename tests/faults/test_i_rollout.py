@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,6 +231,42 @@ def _silent(stage: Stage, how: str) -> None:
     time.sleep(0.2)
     setattr(stage.mangling.proxy, how, False)
     stage.mangling.reset()
+
+
+def test_f13_people_at_once(stage: Stage) -> None:
+    """F13: four people order at the same moment: nobody is left on the candidate, each order has its line in the audit log, and the
+    history has an entry for each that changed something, no more."""
+    orders = {"rollout.abort": "rollout/abort", "rollback": "rollback", "rollout.freeze": "rollout/freeze"}
+    orders["rollout.retry"] = "rollout/retry"
+    stage.begin(LONG)
+    before, told = _versions(stage), len(_audited(stage, orders))
+    together = threading.Barrier(len(orders))
+
+    def ordered(path: str) -> dict[str, Any]:
+        together.wait(10)
+        try:
+            return dict(load.admin(stage.gateway, f"/aliases/{ALIAS}/{path}", reason="now"))
+        except AssertionError as refused:
+            return {"changed": False, "refused": str(refused)}
+
+    with ThreadPoolExecutor(len(orders)) as pool:
+        results = list(pool.map(ordered, orders.values()))
+    assert stage.phase() in ("aborted", "rolled_back")
+    assert results[0]["changed"] or results[1]["changed"], "an abort and a rollback: one of them ended it"
+    assert "refused" not in results[0] and "refused" not in results[1]
+    assert len(_versions(stage)) - len(before) == sum(result["changed"] for result in results)
+    load.until(lambda: len(_audited(stage, orders)) - told >= len(orders), 3, "the audit of all")
+    assert sorted(_audited(stage, orders)[told:]) == sorted(orders)
+
+
+def _versions(stage: Stage) -> list[int]:
+    return [entry["version"] for entry in stage.gateway.json("alias", "history", ALIAS, "--limit", "1000")]
+
+
+def _audited(stage: Stage, actions: Iterable[str]) -> list[str]:
+    """Orders of these kinds in the audit log."""
+    events = [event["action"] for event in stage.gateway.events if event.get("room") == "audit"]
+    return [action for action in events if action in set(actions)]
 
 
 def test_flagger_1801_a_candidate_that_fails_while_a_person_is_waited_for(stage: Stage) -> None:
