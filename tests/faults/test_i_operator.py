@@ -253,7 +253,7 @@ def test_i5_rollback_under_runs(watch: Watch) -> None:
     asked = [r.json["model"] for r in watch.provider.requests[watch.calls :]]
     assert (asked.count(NEW), asked.count(OLD)) == (4 * RUNS + 1, 1)
     assert {r["run"] for r in gateway.json("release", "runs", made["id"])["runs"]} >= {
-        f"during-{n}" for n in range(RUNS)
+        f"during-{stem}-{n}" for n in range(RUNS)
     }
     active = {
         key: value for key, value in watch.settle().items() if key.startswith("active_release") and "alias=agent" in key
