@@ -84,7 +84,10 @@ async def _unseen(desk: Desk, state: AliasState, candidate: str, plan: Plan) -> 
     ):
         return []
     watched = msgspec.structs.replace(plan, guardrails=acting)
-    missing = (await baseline(desk, state.name, Rollout("", candidate, pointer.release, lanes, watched))).missing
+    try:
+        missing = (await baseline(desk, state.name, Rollout("", candidate, pointer.release, lanes, watched))).missing
+    except Fault as fault:
+        return [f"what the incumbent does could not be read, so nothing is said of thresholds: {fault.message}"]
     return [
         f"{metric}: the incumbent was observed {count} times of the {LEAST} that its threshold takes. Where that is so when the canary "
         f"begins, its first stage ends frozen (no_data:{metric}); give it a number as its limit, or `observe`"

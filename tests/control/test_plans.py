@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.control import plans
 from gateway.control.desk import Desk
 from gateway.control.plans import DAY_MS, HOUR_MS, base_rate, planned, rates, refuse
 from gateway.core.contract.exchange import Outcome
-from gateway.core.contract.fault import Fault
+from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Step
 from gateway.core.contract.rollout import Action, Guardrail
 from gateway.core.contract.run import Source, Stamp
@@ -70,9 +71,11 @@ async def test_a_plan_longer_than_its_deadline_is_refused(desk: Desk, made: Make
         await planned(desk, "agent", "rel_0000000000000000", PLAN)
 
 
-async def test_thresholds_that_cannot_be_fixed_are_told_beforehand(desk: Desk, made: Make, placed: Place) -> None:
+async def test_thresholds_that_cannot_be_fixed_are_told_beforehand(
+    desk: Desk, made: Make, placed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A metric that acts and has no hundred observations of the incumbent will freeze its stage: the plan says so, with the way round;
-    one that is only observed, or has a number, is not mentioned."""
+    one that is only observed, or has a number, is not mentioned. What cannot be read refuses no plan."""
     await placed("agent", {"*": "A"})
     a, b = await made("A"), await made("B")
     values = (
@@ -93,3 +96,9 @@ async def test_thresholds_that_cannot_be_fixed_are_told_beforehand(desk: Desk, m
         entry = encode_entry(msgspec.structs.replace(step(number, at_ms=desk.now_ms), release=a))
         await desk.store.do("XADD", desk.store.keys.steps("agent"), "*", "entry", entry)
     assert await told() == []
+
+    async def unreadable(*_args: object) -> object:
+        raise Fault(Kind.INTERNAL, "journal_unreadable", "damaged")
+
+    monkeypatch.setattr(plans, "baseline", unreadable)
+    assert (await planned(desk, "agent", b, plan)).warnings[-1].endswith("nothing is said of thresholds: damaged")
