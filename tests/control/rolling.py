@@ -96,3 +96,14 @@ class Theatre:
         found = (await self.desk.alias(alias)).rollout
         assert found is not None
         return found.phase.value, found.at
+
+
+class Numbered:
+    """Stands for `secrets` where rollouts get their ids: the same sequence of orders binds the same runs to the same arms."""
+
+    count = 0
+
+    def token_hex(self, size: int) -> str:
+        """So many bytes in hex."""
+        self.count += 1
+        return f"{self.count:0{2 * size}x}"
