@@ -118,6 +118,11 @@ async def is_due(post: Post, probed: Target) -> bool:
     return chances or rules.due(series, probed.every_ms, now_ms)
 
 
+async def ask_soon(post: Post, probed: Target, why: str) -> None:
+    """Have a window begin whatever the time: something else hints at a change. Raises Fault for the store."""
+    await _change(post, probed, lambda s: s if s.going else msgspec.structs.replace(s, wanted=why))
+
+
 async def work(post: Post, probed: Target, *, begin: bool, seconds: float = PIECE_SECONDS) -> ProbeProgress:
     """Ask for a few seconds and say how far it is. `begin` begins a window where none is in progress.
 

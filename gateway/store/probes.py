@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.core.contract.fault import Fault, Kind
-from gateway.core.contract.probing import Series
+from gateway.core.contract.probing import Passive, Series
 from gateway.store.client import Store
 from gateway.store.scripts import sha
 
@@ -52,3 +52,18 @@ def _read(data: bytes | None) -> Series:
         return msgspec.json.decode(zlib.decompress(data), type=Series) if data else Series()
     except (zlib.error, msgspec.DecodeError):
         return Series()
+
+
+async def passive(store: Store, snapshot: str, name: str) -> Passive:
+    """What the traffic of a release shows; nothing where there is none, or what this version cannot read."""
+    data = await store.do("HGET", store.keys.probe(snapshot), name)
+    try:
+        return msgspec.json.decode(data, type=Passive) if data else Passive()
+    except msgspec.DecodeError:
+        return Passive()
+
+
+async def put_passive(store: Store, snapshot: str, name: str, found: Passive) -> None:
+    """Keep it; one process looks at a time, the one that leads."""
+    await store.do("HSET", store.keys.probe(snapshot), name, msgspec.json.encode(found))
+    await store.do("PEXPIRE", store.keys.probe(snapshot), KEPT_MS)

@@ -219,6 +219,7 @@ _SENTINEL = (
     ),
     _counter("trivet_probes_total", "The gateway's own cheap calls to releases, by what they came to.", "result"),
     _counter("trivet_probe_windows_total", "Windows of probe prompts, by what they came to.", "result"),
+    _counter("trivet_passive_alarms_total", "Rates of stable releases' traffic that rose.", "alias", "metric"),
     _gauge(
         "trivet_probe_statistic",
         "How far the last window is from the reference.",

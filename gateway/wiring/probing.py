@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from gateway.control.desk import Desk
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.probing import ProbeProgress
-from gateway.sentinel.probes import Post, is_due, target, work
+from gateway.core.contract.probing import Passive, ProbeProgress
+from gateway.sentinel import passive
+from gateway.sentinel.probes import Post, ask_soon, is_due, target, work
 from gateway.store import aliases
 from gateway.telemetry import log as logs
 from gateway.telemetry.counters import Reading, Registry
@@ -34,6 +35,8 @@ class Counted:
         """By alias and release."""
         self.told: dict[str, str] = {}
         """What kept an alias from being probed, said last."""
+        self.alarms: dict[tuple[str, str], int] = {}
+        """Alarms of the traffic of each release so far."""
         registry.source(self.read)
 
     def read(self) -> Iterator[Reading]:
@@ -42,6 +45,15 @@ class Counted:
             if done.windows:
                 yield "probe_statistic", labels, done.windows[-1].statistic
                 yield "probe_p", labels, done.windows[-1].p
+
+    def risen(self, alias: str, release: str, found: Passive) -> bool:
+        """Whether the detector of a release's traffic has raised an alarm since the last look of this process."""
+        before = self.alarms.get((alias, release))
+        self.alarms[alias, release] = found.alarms
+        if before is None or found.alarms <= before:
+            return False
+        self._registry.counter("passive_alarms_total", alias, found.alarm).n += 1
+        return True
 
     def take(self, done: ProbeProgress) -> None:
         """One piece of work."""
@@ -96,6 +108,10 @@ async def once(desk: Desk, counted: Counted) -> None:
         for release in dict.fromkeys(lane.release for lane in state.lanes.values()) if state is not None else ():
             try:
                 probed = await target(post, name, release)
+                risen = await passive.look(desk.store, probed.snapshot, name, release, wall_ms())
+                if counted.risen(name, release, risen):
+                    log.warning("traffic of a stable release changed; probes begin", alias=name, result=risen.alarm)
+                    await ask_soon(post, probed, f"its {risen.alarm} rate rose")
                 if await is_due(post, probed):
                     counted.take(await work(post, probed, begin=True))
                 counted.told.pop(name, None)

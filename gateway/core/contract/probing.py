@@ -62,6 +62,32 @@ class Series(msgspec.Struct, frozen=True, omit_defaults=True):
     """Calls for the one in progress that came to nothing."""
 
 
+class Passive(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the traffic of a stable release shows by itself: a field `passive:ALIAS:REL` of `trivet:probe:{SNAPSHOT}`."""
+
+    seen: str = ""
+    """The last entry of the alias's stream of runs of one request that is in here."""
+    runs_ms: int = 0
+    """Runs that were bound until then are in here."""
+    units: int = 0
+    """Requests and runs since the reference was begun."""
+    lengths: tuple[int, ...] = ()
+    """Output tokens of the first of them."""
+    long: int = 0
+    """Tokens above which an answer is long; 0 while that is not known."""
+    bad: dict[str, int] = {}
+    """Bad ones of the reference, by metric."""
+    rates: dict[str, float] = {}
+    """Rate that is tolerated, by metric, once the reference is whole."""
+    sums: dict[str, tuple[float, ...]] = {}
+    """The detector's sums, by metric."""
+    alarms: int = 0
+    alarm: str = ""
+    """The metric that rose last,"""
+    alarm_ms: int = 0
+    """and when."""
+
+
 class ProbeProgress(Record, frozen=True):
     """How far the window of a release is, and what the last one came to: `trivet drift probe`."""
 

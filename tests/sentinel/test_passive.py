@@ -1,0 +1,86 @@
+"""The traffic of a stable release watches itself: a rise is told once, chance and errors never."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from gateway.core.contract.exchange import Outcome, Usage
+from gateway.core.contract.journal import Step
+from gateway.core.contract.probing import Passive
+from gateway.sentinel.passive import REFERENCE, look, says, taken
+from gateway.store import probes
+from gateway.store.records import encode_entry
+from tests.sentinel.conftest import Scene
+from tests.sentinel.test_seen import step
+
+NOW = 1_795_392_000_000
+
+
+def traffic(draw: random.Random, count: int, *, refusals: float = 0.02, size: float = 100.0) -> Iterator[list[Step]]:
+    """Requests of which a share declines, of about this length."""
+    for _ in range(count):
+        finish = "refusal" if draw.random() < refusals else "length" if draw.random() < 0.01 else "stop"
+        yield [step(finish=finish, usage=Usage(5, int(draw.gauss(size, 20))))]
+
+
+@pytest.mark.parametrize(("members", "metric"), [({}, ""), ({"refusals": 0.1}, "refusal"), ({"size": 125.0}, "long")])
+def test_a_rise_is_told_and_chance_is_not(members: dict[str, float], metric: str) -> None:
+    """Five times as many refusals, or answers a quarter longer, within 1,000 requests; 5,000 of the same are nothing."""
+    draw = random.Random(7)
+    known = taken(Passive(), list(traffic(draw, REFERENCE)), NOW)
+    assert set(known.rates) == {"refusal", "truncation", "long"}
+    after = taken(known, list(traffic(draw, 1000 if metric else 5000, **members)), NOW + 1)
+    assert (after.alarms, after.alarm) == (int(bool(metric)), metric)
+    assert after.alarm_ms == (NOW + 1 if metric else 0)
+
+
+def test_false_alarms_are_rare() -> None:
+    """In twenty streams of 1,000 requests after their reference, none or one."""
+    alarms = 0
+    for seed in range(20):
+        draw = random.Random(seed)
+        alarms += taken(Passive(), list(traffic(draw, REFERENCE + 1000)), NOW).alarms
+    assert alarms <= 1
+
+
+def test_an_error_shows_nothing() -> None:
+    """Neither for nor against; a filter's refusal is an answer."""
+    assert says(step())
+    assert not says(step(outcome=Outcome.PROVIDER_ERROR, status=503, code="overloaded"))
+    assert says(step(outcome=Outcome.PROVIDER_ERROR, status=400, code="content_filter"))
+
+
+@pytest.mark.anyio
+async def test_the_journal_is_read_once(scene: Scene) -> None:
+    """What was there before the first look is left, each later entry counts once, and what cannot be read is passed over."""
+    model, name = scene.kept[0].triple.model, scene.ids()[0]
+
+    async def wrote(**members: Any) -> None:
+        entry = encode_entry(step(release=name, **members))
+        await scene.store.do("XADD", scene.store.keys.steps("agent"), "*", "entry", entry)
+
+    async def seen() -> Passive:
+        return await look(scene.store, model, "agent", name, scene.clock())
+
+    await wrote()
+    assert (await seen()).units == 0
+    for members in ({}, {"finish": "length"}, {"outcome": Outcome.TIMEOUT}, {"alias": "x"}):
+        await wrote(**members)
+    await scene.store.do("XADD", scene.store.keys.steps("agent"), "*", "entry", b"{")
+    found = await seen()
+    assert (found.units, found.bad["truncation"]) == (3, 1)
+    assert (await seen()).units == 3
+    assert scene.gateway.chat("agent", {"x-trivet-run": "job-1"}).status == 200
+    with anyio.fail_after(5):
+        while not (runs := await scene.store.do("ZREVRANGE", scene.store.keys.release_runs(name), 0, 0)):
+            await anyio.sleep(0.01)
+        while await scene.store.do("XLEN", scene.store.keys.journal_of(runs[0].decode())) < 2:
+            await anyio.sleep(0.01)
+    scene.ahead_ms = 120_000
+    assert (await seen()).units == 4
+    assert await probes.passive(scene.store, model, "nothing") == Passive()
