@@ -59,7 +59,7 @@ async def planned(desk: Desk, alias: str, candidate: str, plan: Plan) -> Rollout
     steps, _ = await runs.of_one_request(desk.store, alias, since_ms=since, limit=SAMPLE)
     a_day = rates(lanes, stamps, steps, plan.by, desk.now_ms)
     base = base_rate(steps)
-    told = forecast(plan, a_day, base_rate=base, secondary=round(desk.settings.shadow.secondary * 10_000))
+    told = forecast(plan, a_day, base_rate=base)
     refused, unknown = _ruled(state, told, a_day)
     unseen = await _unseen(desk, state, candidate, plan)
     return RolloutPlan(

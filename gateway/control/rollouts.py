@@ -263,7 +263,8 @@ def _rigor(desk: Desk, state: AliasState, snapshot: Snapshot, attested: str) -> 
 
 async def _shadowable(desk: Desk, order: Order, notes: list[str]) -> list[str]:
     """Warnings about the shadow of the candidate. Raises Fault where no pair could come of it, or somebody has to answer first."""
-    wanted = shadows.Order(order.alias, order.candidate, order.plan.shadow_rate / WHOLE)
+    plan = order.plan
+    wanted = shadows.Order(order.alias, order.candidate, plan.shadow_rate / WHOLE, plan.shadow_secondary / WHOLE)
     try:
         planned = await shadows.plan(desk, wanted)
     except Fault as fault:

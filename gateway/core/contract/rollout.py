@@ -111,6 +111,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """Shadow trios that are needed; 0 with `skip_shadow`."""
     shadow_rate: int = 1000
     """Share of runs, of 10,000, that is shadowed while shadowing."""
+    shadow_secondary: int = 2000
+    """Share of its pairs, of 10,000, that get a second live answer and so become trios."""
     shadow_failures: int = 500
     """Failed candidate calls, of 10,000 pairs, above which the shadow has failed."""
     alpha: float = 0.05

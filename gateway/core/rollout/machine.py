@@ -331,7 +331,13 @@ def _shadows(state: AliasState, rollout: Rollout) -> tuple[Shadow, ...]:
         return tuple(entry for entry in state.shadows if entry.salt != rollout.id)
     if any(entry.candidate == rollout.candidate for entry in state.shadows):
         return state.shadows
-    own = Shadow(rollout.candidate, rollout.id, rate=rollout.plan.shadow_rate, started_ms=rollout.since_ms)
+    own = Shadow(
+        rollout.candidate,
+        rollout.id,
+        rate=rollout.plan.shadow_rate,
+        secondary=rollout.plan.shadow_secondary,
+        started_ms=rollout.since_ms,
+    )
     return (*state.shadows, own)
 
 

@@ -49,10 +49,12 @@ class LaneSteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShadowPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the shadow has to show: requests compared three ways, the share of runs, and failed calls that are tolerated."""
+    """What the shadow has to show: requests compared three ways, the share of runs, the share of pairs that get a second live
+    answer, and failed calls that are tolerated."""
 
     trios: int | None = None
     rate: Amount | None = None
+    secondary: Amount | None = None
     failures: Amount | None = None
 
 
@@ -138,6 +140,7 @@ PRESETS: Mapping[str, Preset] = {
 has few steps, because each needs runs, and waits longer, because they come slowly: it sees only what is much worse. Its values are
 observed: the p95 of the incumbent takes a hundred observations, which few runs may not bring, and without it a stage ends frozen."""
 _FAILURES, _APPROVAL = "5%", "3d"
+_SECONDARY: Amount = "20%"
 
 
 def read(value: object) -> Manifest:
@@ -165,7 +168,8 @@ def plan_of(manifest: Manifest) -> Plan:
         _refuse("alpha", "must be above 0 and at most 0.5")
     if manifest.trips < 1:
         _refuse("trips", "must be 1 or more")
-    trios, rate, failures = _shadow(manifest, preset)
+    trios, rate = _shadow(manifest, preset)
+    part = manifest.shadow
     return Plan(
         stages=stages,
         promoting=promoting,
@@ -173,7 +177,8 @@ def plan_of(manifest: Manifest) -> Plan:
         by=manifest.by,
         trios=trios,
         shadow_rate=rate,
-        shadow_failures=failures,
+        shadow_secondary=share("shadow.secondary", _SECONDARY if part.secondary is None else part.secondary),
+        shadow_failures=share("shadow.failures", _FAILURES if part.failures is None else part.failures),
         alpha=manifest.alpha,
         grace_ms=_positive("grace", manifest.grace, preset.grace),
         deadline_ms=deadline,
@@ -219,19 +224,20 @@ def _stage(member: str, lane: str, step: Step, preset: Preset) -> Stage:
     return Stage(lane, weight, bake, runs, step.approve)
 
 
-def _shadow(manifest: Manifest, preset: Preset) -> tuple[int, int, int]:
-    """Trios, rate and tolerated failures; no trios for a rollout that skips its shadow."""
+def _shadow(manifest: Manifest, preset: Preset) -> tuple[int, int]:
+    """Trios and rate; no trios for a rollout that skips its shadow."""
     part = manifest.shadow
     rate = share("shadow.rate", preset.rate if part.rate is None else part.rate)
-    failures = share("shadow.failures", _FAILURES if part.failures is None else part.failures)
     if manifest.skip_shadow.strip():
-        return 0, rate, failures
+        return 0, rate
     trios = preset.trios if part.trios is None else part.trios
     if trios < 1:
         _refuse("shadow.trios", "must be 1 or more; to go without a shadow give the reason in skip_shadow")
     if rate < 1:
         _refuse("shadow.rate", "must be above 0; to go without a shadow give the reason in skip_shadow")
-    return trios, rate, failures
+    if part.secondary is not None and share("shadow.secondary", part.secondary) < 1:
+        _refuse("shadow.secondary", "must be above 0: without a second live answer no pair becomes a trio")
+    return trios, rate
 
 
 def _guardrails(manifest: Manifest, preset: Preset) -> tuple[Guardrail, ...]:

@@ -69,12 +69,11 @@ def forecast(
     *,
     base_rate: float = BASE_RATE,
     tolerated: float = 1.0,
-    secondary: int = 2000,
 ) -> Forecast:
     """What to expect with so many new eligible units a day in each lane (a lane that is not named has none).
 
-    `base_rate` is the incumbent's share of bad units, 0 to 1; `tolerated` the ratio of the guardrail that is asked about;
-    `secondary` the share of pairs, of 10,000, that get a second live answer. Raises ValueError for a rate out of range.
+    `base_rate` is the incumbent's share of bad units, 0 to 1; `tolerated` the ratio of the guardrail that is asked about.
+    Raises ValueError for a rate out of range.
     """
     if not 0 < base_rate < 1:
         raise ValueError("a base rate is above 0 and below 1")
@@ -103,7 +102,7 @@ def forecast(
         )
     lasting = [each.days for each in found]
     return Forecast(
-        shadow_days=_shadow_days(plan, sum(runs_a_day.get(lane, 0.0) for lane in lanes), secondary),
+        shadow_days=_shadow_days(plan, sum(runs_a_day.get(lane, 0.0) for lane in lanes)),
         stages=tuple(found),
         days=None if None in lasting else sum(days for days in lasting if days is not None),
         refused=tuple(_refused(plan, found)),
@@ -161,11 +160,11 @@ def _gather(
         evidence[weight] = (canary + units * weight / _WHOLE, control + units * (1 - weight / _WHOLE))
 
 
-def _shadow_days(plan: Plan, arriving: float, secondary: int) -> float | None:
+def _shadow_days(plan: Plan, arriving: float) -> float | None:
     """A shadowed run counts as one pair: of longer runs more are compared, so this is the longest it takes."""
     if not plan.trios:
         return 0.0
-    trios = arriving * plan.shadow_rate / _WHOLE * secondary / _WHOLE
+    trios = arriving * plan.shadow_rate / _WHOLE * plan.shadow_secondary / _WHOLE
     return plan.trios / trios if trios > 0 else None
 
 

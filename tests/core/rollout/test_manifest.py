@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.contract.fault import Fault
-from gateway.core.contract.rollout import Action, Guardrail, Plan, Stage
+from gateway.core.contract.rollout import Action, Guardrail, Plan, Stage, Word
+from gateway.core.rollout import machine
 from gateway.core.rollout.manifest import PRESETS, duration_ms, plan_of, read, share
 from gateway.core.rollout.metrics import METRICS, default_guardrail
+from tests.core.rollout.walk import STANDARD, STATE, draft
 from tests.house.tree import ROOT
 
 LEAST: dict[str, Any] = {"kind": "Rollout", "alias": "support", "release": "rel_0123456789abcdef"}
@@ -38,7 +40,7 @@ def test_three_members_are_enough() -> None:
     assert [(stage.lane, stage.weight) for stage in plan.stages] == [("*", 100), ("*", 500), ("*", 2500), ("*", 5000)]
     assert plan.promoting == Stage("*", 9500, 24 * HOUR, 400)
     assert plan.guardrails == tuple(default_guardrail(name) for name in METRICS)
-    assert (plan.trios, plan.shadow_rate, plan.shadow_failures) == (50, 1000, 500)
+    assert (plan.trios, plan.shadow_rate, plan.shadow_secondary, plan.shadow_failures) == (50, 1000, 2000, 500)
     assert (plan.alpha, plan.trips, plan.by) == (0.05, 3, "run")
     assert (plan.grace_ms, plan.deadline_ms, plan.approval_ms) == (24 * HOUR, 168 * HOUR, 72 * HOUR)
 
@@ -135,6 +137,7 @@ def test_the_example_is_a_plan() -> None:
         ({"shadow": {"trios": 0}}, "shadow.trios"),
         ({"shadow": {"rate": "0%"}}, "shadow.rate"),
         ({"shadow": {"rate": "a lot"}}, "shadow.rate"),
+        ({"shadow": {"secondary": 0}}, "shadow.secondary"),
         ({"guardrails": {"vibes": "freeze"}}, "guardrails.vibes"),
         ({"guardrails": {"outcome.": "freeze"}}, "guardrails.outcome."),
         ({"guardrails": {"error": {"ratio": 0}}}, "guardrails.error.ratio"),
@@ -151,6 +154,15 @@ def test_what_is_wrong_is_named(members: dict[str, Any], member: str) -> None:
 def test_values_are_not_quoted() -> None:
     """A message does not repeat what stands in the wrong place: it may be a secret."""
     assert "sk-abc" not in refused(preset="sk-abc") + refused(steps=[{"weight": "sk-abc"}]) + refused(by="sk-abc")
+
+
+def test_the_shadow_asks_the_live_release_as_often_as_said() -> None:
+    """A second live answer to every pair makes every pair a trio: the plan and the shadow it starts say so."""
+    plan = planned(shadow={"secondary": "100%"})
+    assert plan.shadow_secondary == 10_000
+    begun = machine.turn(draft(plan), Word.START, now_ms=1, stakes=STANDARD)
+    (shadow,) = machine.state_after(STATE, begun, 3).shadows
+    assert (shadow.candidate, shadow.secondary) == (begun.candidate, 10_000)
 
 
 def test_skipping_the_shadow_needs_no_trios() -> None:
