@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable as Function
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import msgspec
 
@@ -28,6 +29,10 @@ from gateway.store.client import Store
 
 PROBES = 8
 """Probes of one round, at most: the next round goes on."""
+ALIASES = 200
+"""Aliases whose traffic one look reads, about; of more each has its turn,"""
+TURN_MS = 30_000
+"""which is so long."""
 UNASKED = "unasked"
 """Result of a probe that the gateway itself did not make: its data port is away, or what a day has is used up."""
 
@@ -53,6 +58,14 @@ def used(states: Iterable[AliasState]) -> list[str]:
     return list(dict.fromkeys(release for state in states for _, release in named(state)))
 
 
+def turn(states: Mapping[str, AliasState], now_ms: int) -> Mapping[str, AliasState]:
+    """The aliases whose traffic is read now: all of them, or of many a part, so that each has its turn."""
+    parts = -(-len(states) // ALIASES)
+    if parts < 2:
+        return states
+    return {name: state for name, state in states.items() if crc32(name.encode()) % parts == now_ms // TURN_MS % parts}
+
+
 async def look(
     store: Store,
     settings: Settings,
@@ -68,8 +81,9 @@ async def look(
     wanted = used(states.values())
     known = await proofs.get(store, wanted)
     before = {release: known.get(release, unseen(release)) for release in wanted}
-    found = _learnt(before, await traffic(store, states, wanted))
-    paired = [name for name, state in states.items() if state.shadows or state.rollout is not None]
+    now = turn(states, clock())
+    found = _learnt(before, await traffic(store, now, used(now.values())))
+    paired = [name for name, state in now.items() if state.shadows or state.rollout is not None]
     with contextlib.suppress(Fault):  # a store of the shadow's own that is away proves nothing
         found = _learnt(found, await shadowed(results or store, paired))
     probes: Counter[str] = Counter()

@@ -78,11 +78,15 @@ def test_a_probe_needs_an_alias() -> None:
 
 
 def test_every_release_can_be_asked_now(gateway: Gateway) -> None:
-    """Through the admin port, on a real gateway: the provider is asked and the release is proven."""
-    done = gateway.cli("warm", "support", "--probe", "--json", status=1)
-    (found,) = msgspec.json.decode(done.stdout.encode(), type=list[WarmRow])
-    assert (found.place, found.proof, found.source, found.ready) == (0, Proof.PROVEN, "probe", True)
-    again = gateway.cli("warm", "--json", status=1)
+    """Through the admin port, on a real gateway: the provider is asked and the stable release is proven.
+
+    What the lane can go back to, and so the exit code, depends on what other tests released before on this gateway.
+    """
+    done = gateway.cli("warm", "support", "--probe", "--json", status=None)
+    rows = msgspec.json.decode(done.stdout.encode(), type=list[WarmRow])
+    (found,) = (each for each in rows if (each.lane, each.place) == ("*", 0))
+    assert (found.proof, found.source, found.ready) == (Proof.PROVEN, "probe", True)
+    again = gateway.cli("warm", "--json", status=None)
     assert {each.alias for each in msgspec.json.decode(again.stdout.encode(), type=list[WarmRow])} >= {
         "support",
         "other",

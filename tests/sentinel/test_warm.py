@@ -8,9 +8,10 @@ import anyio
 import msgspec
 import pytest
 
+from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.sentinel import Proof
 from gateway.sentinel import asking
-from gateway.sentinel.warm import Survey, look, probe, used
+from gateway.sentinel.warm import Survey, look, probe, turn, used
 from gateway.store import proofs
 from tests.provider import Behaviour, answer, completion, drop, hang
 from tests.sentinel.conftest import Scene
@@ -159,3 +160,13 @@ async def test_used_names_each_release_once(scene: Scene) -> None:
     state = scene.gateway.store.pointers.alias("agent")
     assert state is not None
     assert used([state, state]) == scene.ids()
+
+
+def test_many_aliases_have_their_turns() -> None:
+    """Every one within as many rounds as there are parts, none of them large; few are all read each time."""
+    states = {f"a{number}": AliasState(f"a{number}", 1, {"*": Lane("rel_1")}) for number in range(900)}
+    rounds = [turn(states, number * 30_000) for number in range(5)]
+    assert sorted(name for each in rounds for name in each) == sorted(states)
+    assert max(map(len, rounds)) < 250
+    few = dict(list(states.items())[:200])
+    assert turn(few, 0) == few
