@@ -1,7 +1,8 @@
-"""What a request of a run in a rollout says to the guardrails: one event, once its answer has left.
+"""What a request of a run in a rollout says to the guardrails: one event, once its answer has left. And what the journal says of an
+answer that fits no schema, where an alias is watched for that.
 
-Rule of the file: a run that has no part in a rollout costs one comparison. What is said here is what the gateway saw; whether it
-is too much is for the guardrail that reads it.
+Rule of the file: a run that has no part in either costs two comparisons. What is said here is what the gateway saw; whether it
+is too much is for who reads it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.core.contract.exchange import Outcome
-from gateway.core.contract.journal import Event
+from gateway.core.contract.journal import Event, Exposure
 from gateway.core.contract.release import Mode
 from gateway.core.dialect import output
 from gateway.core.diff.finish import Ending, ending
@@ -21,7 +24,9 @@ from gateway.live.capture import Copy
 from gateway.live.checks import ANSWER_BYTES, WHOLE_BYTES
 
 if TYPE_CHECKING:
-    from gateway.core.contract.alias import Split
+    from collections.abc import Callable
+
+    from gateway.core.contract.alias import AliasState, Split
     from gateway.core.contract.journal import Step
     from gateway.core.contract.run import Stamp
     from gateway.core.dialect.base import Envelope
@@ -56,6 +61,8 @@ SUPPLIED = (b'"computerUse"', b'"computer_use"')
 """Tools of Gemini's that bring functions whose names the request does not hold."""
 WHOLE = (Ending.NATURAL, Ending.CALLS)
 """How an answer ends that said all it had to say: one that is paused, or has only been taken up, owes nothing yet."""
+UNCHECKED = "unchecked"
+"""Flag of a step of a watched alias whose answer has calls or JSON in it that nobody read: it says nothing of schemas."""
 MALFORMED, UNEXPECTED = "malformed_function_call", "unexpected_tool_call"
 """Gemini's own words for an answer that it withholds: its call is no call, or of a tool that was not given."""
 
@@ -65,10 +72,30 @@ def takes_part(stamp: Stamp, split: Split) -> bool:
     return stamp.allocation > 0 and stamp.version >= split.since
 
 
-def begin(life: Life, split: Split) -> None:
+def expose(worker: Worker, stamp: Stamp, split: Split | None, at_ms: int) -> None:
+    """Say that a new run was bound, with the arm and the allocation that it got: once, by whoever bound it."""
+    exposure = Exposure(
+        run=stamp.run,
+        tenant=stamp.tenant,
+        alias=stamp.alias,
+        release=stamp.release,
+        arm=stamp.arm.value,
+        allocation=stamp.allocation,
+        salt=split.salt if split is not None else "",
+        at_ms=at_ms,
+        lane=stamp.lane,
+        unit=stamp.unit or stamp.run,
+        version=stamp.version,
+    )
+    worker.store.exposure(exposure)
+
+
+def begin(life: Life, state: AliasState) -> None:
     """Have a copy of the answer taken where there may be something to read in it. A whole answer costs a reference."""
-    stamp, route, envelope = life.stamp, life.route, life.envelope
-    if stamp is None or route is None or envelope is None or life.copy is not None or not takes_part(stamp, split):
+    stamp, route, envelope, split = life.stamp, life.route, life.envelope, state.split
+    if stamp is None or route is None or envelope is None or life.copy is not None:
+        return
+    if state.name not in life.view.watched and (split is None or not takes_part(stamp, split)):
         return
     if route.generates and (not envelope.stream or _has_tools(life, envelope) or form_of(life)):
         life.copy = Copy((), "", ANSWER_BYTES)
@@ -86,9 +113,18 @@ def form_of(life: Life) -> bytes:
     return output.asked(route.dialect, envelope.members, release.triple.params.set if release is not None else {})
 
 
-def tell(worker: Worker, life: Life, stamp: Stamp, step: Step) -> None:
-    """Say what a request showed; where its answer has calls or JSON in it, once those were read."""
-    bad, trips = _bad(life, step), _trips(worker, life)
+def tell(worker: Worker, life: Life, stamp: Stamp, step: Step, *, part: bool) -> None:
+    """Say what a request showed; where its answer has calls or JSON in it, once those were read. With `part` an event says it to
+    the guardrails; the step of a watched alias is written down here, with what was found."""
+    bad, trips = _bad(life, step), _trips(worker, life) if part else ()
+
+    def say(faults: tuple[str, ...]) -> None:
+        if stamp.alias in life.view.watched:
+            worker.store.step(stamp, msgspec.structs.replace(step, flags=(*step.flags, *faults)) if faults else step)
+        if part:
+            found = [*bad, *(fault for fault in faults if fault != UNCHECKED)]
+            worker.store.event(stamp.alias, _event(life, stamp, step, found, trips))
+
     observed, copy = life.observed, life.copy
     if (
         copy is not None
@@ -98,14 +134,16 @@ def tell(worker: Worker, life: Life, stamp: Stamp, step: Step) -> None:
         and ending(step.finish) in WHOLE
     ):
         form = form_of(life)
-        if (observed.tool_names or form) and _read_later(worker, life, step, (form, trips)):
+        if observed.tool_names or form:
+            if not _read_later(worker, life, form, say):
+                say((UNCHECKED,))
             return
-    worker.store.event(stamp.alias, _event(life, stamp, step, bad, trips))
+    say(())
 
 
-def _read_later(worker: Worker, life: Life, step: Step, known: tuple[bytes, tuple[str, ...]]) -> bool:
-    """Have the answer read, and its event told then. `known` is the form it should have and the wires it tripped. False, and
-    counted, where it is not to be read."""
+def _read_later(worker: Worker, life: Life, form: bytes, say: Callable[[tuple[str, ...]], None]) -> bool:
+    """Have the answer read, and what is wrong with it said then. `form` is the JSON it should be. False, and counted, where it is
+    not to be read."""
     stamp, copy, dialect, route, checks = life.stamp, life.copy, life.dialect, life.route, worker.checks
     if stamp is None or copy is None or dialect is None or route is None or route.operation is None:
         return False
@@ -114,7 +152,6 @@ def _read_later(worker: Worker, life: Life, step: Step, known: tuple[bytes, tupl
         worker.meters.add("unchecked_total", stamp.alias, why)
         return False
     operation, pieces = route.operation, copy.pieces
-    form, trips = known
 
     def read() -> None:
         faults: tuple[str, ...] = ()
@@ -123,7 +160,7 @@ def _read_later(worker: Worker, life: Life, step: Step, known: tuple[bytes, tupl
             faults = checks.faults(dialect, operation, answer, (_toolset(worker, life), form))
         except Exception as error:  # noqa: BLE001 - it runs alone in a turn of the loop: counted, and the event is told
             worker.meters.failed(life.id, error)
-        worker.store.event(stamp.alias, _event(life, stamp, step, list(faults), trips))
+        say(faults)
 
     checks.later(read, worker.clock)
     return True

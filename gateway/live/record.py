@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gateway.core.contract.journal import Exposure, Step
+from gateway.core.contract.journal import Step
 from gateway.core.contract.run import Pin, Source
 from gateway.live.capture import RATE_STATUS, give_way, offer
 from gateway.live.costs import cost_of
-from gateway.live.experiment import takes_part, tell
+from gateway.live.experiment import expose, takes_part, tell
 from gateway.live.limits import leave
 from gateway.live.overhead import millis, overhead
 from gateway.live.view import LIVE
@@ -35,7 +35,9 @@ def record(worker: Worker, life: Life) -> None:
     if stamp is None or life.bound is None:
         return
     step = entry(life, stamp, ended, worker.notices)
-    worker.store.step(stamp, step)
+    watched = stamp.alias in life.view.watched
+    if not watched:
+        worker.store.step(stamp, step)
     who = worker.identities
     if who is not None and step.answered:
         words = (step.answered, step.fingerprint)
@@ -45,8 +47,9 @@ def record(worker: Worker, life: Life) -> None:
         offer(worker, life, life.copy, ended)
     if life.status == RATE_STATUS:
         give_way(worker, life)
-    if life.state is not None:
-        _expose(worker, life, stamp, step, life.state)
+    part = life.state is not None and _expose(worker, life, stamp, life.state)
+    if watched or part:
+        tell(worker, life, stamp, step, part=part)
     if stamp.pin is Pin.FLOATING and not stamp.release:
         _floating(worker, life)
 
@@ -106,28 +109,14 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
     )
 
 
-def _expose(worker: Worker, life: Life, stamp: Stamp, step: Step, state: AliasState) -> None:
-    """Exposure of new runs, and an event for each request of a run in a rollout. A run of one request counts only while a
-    rollout splits."""
+def _expose(worker: Worker, life: Life, stamp: Stamp, state: AliasState) -> bool:
+    """Exposure of new runs, and whether the request is of a run in a rollout. A run of one request counts only while a rollout
+    splits."""
     split, bound = state.split, life.bound
     assert bound is not None
     if bound.new and (split is not None or stamp.source is not Source.NONE):
-        exposure = Exposure(
-            run=stamp.run,
-            tenant=stamp.tenant,
-            alias=stamp.alias,
-            release=stamp.release,
-            arm=stamp.arm.value,
-            allocation=stamp.allocation,
-            salt=split.salt if split is not None else "",
-            at_ms=life.at_ms,
-            lane=stamp.lane,
-            unit=stamp.unit or stamp.run,
-            version=stamp.version,
-        )
-        worker.store.exposure(exposure)
-    if split is not None and takes_part(stamp, split):
-        tell(worker, life, stamp, step)
+        expose(worker, stamp, split, life.at_ms)
+    return split is not None and takes_part(stamp, split)
 
 
 def _floating(worker: Worker, life: Life) -> None:

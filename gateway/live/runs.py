@@ -12,7 +12,7 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Event, Report, Step
 from gateway.core.contract.run import Source
 from gateway.live.bind import bind
-from gateway.live.experiment import takes_part
+from gateway.live.experiment import expose, takes_part
 from gateway.live.life import Life
 from gateway.live.stamps import ticket_of
 
@@ -129,7 +129,9 @@ async def _bind_all(worker: Worker, life: Life, run: str, aliases: list[str]) ->
                 param="aliases",
             )
         await bind(worker, one)
-        assert one.stamp is not None
+        assert one.stamp is not None and one.bound is not None
+        if one.bound.new:
+            expose(worker, one.stamp, one.state.split, one.at_ms)
         bound[asked] = _bound(worker, life, one.stamp)
     return RunAnswer(run, bound)
 

@@ -226,8 +226,8 @@ class Batch:
         for entry in self._entries(unread, _exposure):
             if not self._has(entry) or entry.salt != self.rollout.id:
                 continue
-            unit, other = entry.unit or entry.run, Arm.STABLE if entry.arm == Arm.CANARY else Arm.CANARY
-            scope = "" if unit == entry.run else str(entry.allocation)
+            unit, other = _unit(entry), Arm.STABLE if entry.arm == Arm.CANARY else Arm.CANARY
+            scope = "" if entry.unit in ("", entry.run) else str(entry.allocation)
             key = key_of(entry.lane, entry.arm, entry.allocation)
             mine, theirs = (_member("unit", f"{entry.lane} {scope} {arm}", unit) for arm in (entry.arm, other))
             self.observed += (mine, theirs, f"units {key}")
@@ -244,7 +244,7 @@ class Batch:
             # A sample counts for the release it came from, and for no other.
             if not self._has(entry) or canary is not (entry.release == rollout.candidate):
                 continue
-            unit, key = entry.unit or entry.run, key_of(entry.lane, entry.arm, entry.allocation)
+            unit, key = _unit(entry), key_of(entry.lane, entry.arm, entry.allocation)
             bad = bad_of(rollout, entry)
             for kind, metrics in (("bad", bad), ("seen", seen_of(rollout, entry))):
                 for metric in metrics:
@@ -270,6 +270,11 @@ class Batch:
     def _has(self, entry: Exposure | Event) -> bool:
         """Whether it is part of the experiment: bound under this rollout, while its lane was split."""
         return entry.allocation > 0 and entry.version >= self.rollout.version
+
+
+def _unit(entry: Exposure | Event) -> str:
+    """What counts once: the tenant's unit, because two tenants may call their runs by one name."""
+    return f"{entry.tenant}\0{entry.unit or entry.run}"
 
 
 def _member(kind: str, what: str, unit: str) -> bytes:

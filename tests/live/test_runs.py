@@ -62,6 +62,24 @@ def test_a_run_is_shown_with_its_steps_counted(gateway: LiveGateway) -> None:
     assert (shown["run"], shown["aliases"]["support"]["release"]) == ("r1", OLD.id)
 
 
+def test_a_run_that_is_started_is_exposed_when_it_is_bound(gateway: LiveGateway, redis_server) -> None:
+    """Its arm was drawn then, and its requests only resume it: guardrails hear of it once, and again of the run of a restart."""
+    state = gateway.alias("support", OLD)
+    split = Split(candidate=NEW.id, salt="grain", weights={"*": 10_000}, since=2)
+    gateway.move(msgspec.structs.replace(state, version=2, split=split), NEW)
+    for _ in range(2):
+        assert post(gateway, "", {"aliases": ["support"], "run": "job-1"}).json["aliases"]["support"]["arm"] == "canary"
+    assert gateway.chat("support", {"x-trivet-run": "job-1"}).headers["x-trivet-bound"] == "resumed"
+    key = gateway.store.keys.exposures("support")
+    gateway.wait(lambda: redis_server.ask(f"XLEN {key}") == b":1\r\n")
+    told = redis_server.ask(f"XRANGE {key} - +")
+    for word in (b"job-1", b"grain", b"canary", NEW.id.encode(), b"10000"):
+        assert word in told
+    assert post(gateway, "/job-1/restart", {"run": "job-2"}).status == 200
+    gateway.wait(lambda: b"job-2" in redis_server.ask(f"XRANGE {key} - +"))
+    assert redis_server.ask(f"XLEN {key}") == b":2\r\n"
+
+
 def test_an_outcome_is_in_the_journal_and_within_a_rollout_among_the_aliases_events(
     gateway: LiveGateway, redis_server
 ) -> None:

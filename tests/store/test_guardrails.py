@@ -86,6 +86,16 @@ async def test_a_unit_counts_once_per_metric(store: Store) -> None:
     assert 0 < await store.do("PTTL", store.keys.rollout_units(ALIAS)) <= guardrails.UNITS_MS
 
 
+async def test_runs_of_two_tenants_under_one_name_are_two_units(store: Store) -> None:
+    """Tenants name their runs as they like: what two of them call by one name counts twice, and is no unit in both arms."""
+    for tenant, arm in (("t", "canary"), ("u", "stable"), ("v", "canary")):
+        await add(store, msgspec.structs.replace(exposure("1", arm), tenant=tenant))
+        await add(store, event("1", arm, tenant=tenant, bad=("error",), trips=("undeclared_tool",)))
+    found = await advance(store, ALIAS, ROLLOUT)
+    assert found.units == found.first == {CANARY: 2, STABLE: 1} and found.twice == 0
+    assert found.bad == {"error": {CANARY: 2, STABLE: 1}} and found.trips == {"undeclared_tool": 2}
+
+
 async def test_what_is_not_of_the_rollout_is_ignored(store: Store) -> None:
     """Runs bound before it, outside of the split, under another salt, and samples of another release say nothing about it."""
     await add(store, exposure("a", version=4), exposure("b", allocation=0), exposure("c", salt="b" * 16))
