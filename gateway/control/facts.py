@@ -23,6 +23,7 @@ from gateway.core.contract.pair import Dimension, Line
 from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.rollout import EXPOSED, Facts, GateFacts, Phase, Rollout, ShadowFacts, Tally
 from gateway.core.rollout import guardrails
+from gateway.core.rollout.judge import regressions
 from gateway.core.rollout.machine import phase_of
 from gateway.store import aliases, pairs, releases
 from gateway.store.guardrails import advance, tally
@@ -77,20 +78,28 @@ class Watch:
             del self.looks[gone]
 
     async def facts(self, desk: Desk, state: AliasState, rollout: Rollout) -> Facts:
-        """The facts of the rollout in progress of an alias. Raises Fault when something cannot be read."""
+        """The facts of the rollout in progress of an alias. Raises Fault when something cannot be read.
+
+        The counts are read first: where they call for a rollback, nothing that is slower or damaged can keep it from coming.
+        """
         look = self.looks.get(state.name)
         if look is None or look.rollout != rollout.id:
             look = self.looks[state.name] = Look(rollout.id)
         phase = phase_of(rollout)
-        if desk.now_ms - look.at_ms >= self.look_ms or desk.now_ms < look.at_ms:
-            await self._slower(desk, state, rollout, look)
-            look.at_ms = desk.now_ms
         counted = await advance(desk.store, state.name, rollout) if phase in EXPOSED else Tally()
-        return Facts(
+        found = Facts(
             now_ms=desk.now_ms,
             tally=counted,
             findings=guardrails.findings(rollout, counted) if phase in EXPOSED else (),
             health=guardrails.health(rollout, counted) if phase in EXPOSED else (),
+        )
+        if regressions(rollout, found):
+            return found
+        if desk.now_ms - look.at_ms >= self.look_ms or desk.now_ms < look.at_ms:
+            await self._slower(desk, state, rollout, look)
+            look.at_ms = desk.now_ms
+        return msgspec.structs.replace(
+            found,
             shadow=look.shadow[1] if look.shadow is not None else None,
             gate=look.gate,
             alarms=(*look.alarms, *["events_lost"] * (counted.lost_ms > rollout.since_ms)),

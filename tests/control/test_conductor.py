@@ -93,6 +93,35 @@ async def test_from_start_to_completed(stage: Theatre, made: Make) -> None:
     assert (await loop.round()).steps == []
 
 
+async def test_evidence_that_cannot_be_read_disarms_no_guardrail(
+    desk: Desk, made: Make, placed: Place, tmp_path: Path
+) -> None:
+    """The gate's evidence is damaged, also that of another release, and the rollout is frozen for it: bad runs still take the
+    candidate off, before the freeze and in it."""
+    desk = gated(desk, tmp_path)
+    a, c, d = await made("A"), await made("C"), await made("D")
+    stage = Theatre(desk)
+    for rounds in (0, judge.ERRORS):
+        state = await placed("usual", {"*": "AB"}) if not rounds else await desk.alias("usual")
+        state = await aliases.write(
+            desk.store, state, msgspec.structs.replace(state, barred={}, rollout=None), desk.entry("test", "anew")
+        )
+        await rolling(desk, state, c, Phase.CANARY, id=f"{rounds:016}", override="alice: test")
+        await proof(desk, "usual", d, a, note=str(rounds))
+        for key in await desk.store.do("KEYS", "trivet:evidence:*"):
+            await desk.store.do("SET", key, "{}")
+        loop = loop_of(stage, str(rounds))
+        for _ in range(rounds):
+            stage.later(LOOK_MS)
+            await loop.round()
+        assert await stage.phase("usual") == ("frozen" if rounds else "canary", 0)
+        await stage.serve(9, bad=("error",), alias="usual")
+        stage.later(LOOK_MS)
+        await loop.round()
+        assert await stage.phase("usual") == ("rolled_back", 0)
+        await loop.leave()
+
+
 @pytest.mark.parametrize("phase", [Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.FROZEN, Phase.PROMOTING])
 async def test_a_regression_rolls_back_in_every_phase_with_weight(stage: Theatre, made: Make, phase: Phase) -> None:
     """flagger#1801 and kin: bad runs on the candidate take it off in the round that sees them, also while a person is waited for, frozen,
