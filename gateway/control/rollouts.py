@@ -92,12 +92,12 @@ async def start(desk: Desk, order: Order, reason: str, *, timeout: float = FOLLO
     notes: list[str] = []
     if not order.skip_shadow:
         warnings += await _shadowable(desk, order, notes)
-    if aborted is not None and aborted.rollout is not None:
-        entry = entry_of(desk, Word.ABORT, aborted.rollout, reason=f"superseded by {order.candidate}: {why}")
-        state = await aliases.write(desk.store, state, aborted, entry)
-        draft = msgspec.structs.replace(draft, version=state.version + 1)
     word, said = (Word.SKIP_SHADOW, order.skip_shadow) if order.skip_shadow else (Word.START, why)
     turned = machine.turn(draft, word, now_ms=desk.now_ms, stakes=desk.stakes(state), actor=desk.actor, reason=said)
+    if aborted is not None and aborted.rollout is not None:  # only now: what is refused supersedes nothing
+        entry = entry_of(desk, Word.ABORT, aborted.rollout, reason=f"superseded by {order.candidate}: {why}")
+        state = await aliases.write(desk.store, state, aborted, entry)
+        turned = msgspec.structs.replace(turned, version=state.version + 1)
     after = machine.state_after(state, turned, desk.warm(state.name))
     begun = now()
     stored = await aliases.write(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from gateway.core.contract.alias import Stakes
 from gateway.core.contract.rolling import Wait
-from gateway.core.contract.rollout import TERMINAL, Action, Facts, Phase, Rollout, Verdict, Word
+from gateway.core.contract.rollout import TERMINAL, Action, Facts, Finding, Phase, Rollout, Verdict, Word
 from gateway.core.rollout import judge, machine
 from gateway.core.rollout.table import cause, sentence
 from gateway.settings.shadows import WHOLE
@@ -90,11 +90,22 @@ def _exposed(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) 
         if finding.action is Action.OBSERVE:
             continue
         if finding.verdict is Verdict.INCONCLUSIVE:
-            yield Wait(f"{finding.metric}: neither passes nor fails yet (evidence {finding.noninferior_e:.3g})")
+            yield Wait(f"{finding.metric}: {_open(rollout, finding)}")
         elif finding.verdict is Verdict.NO_DATA:
             yield Wait(f"{finding.metric}: nothing was observed")
     if facts.gate.verdict != "GO" and not rollout.override:
         yield Wait(f"the gate says {facts.gate.verdict}")
+
+
+def _open(rollout: Rollout, finding: Finding) -> str:
+    """Why a metric is inconclusive: too much speaks for a regression, or a proof that the plan asks for is missing."""
+    if finding.e_value**2 >= finding.threshold:
+        return f"neither passes nor fails yet (evidence {finding.e_value:.3g} of {finding.threshold:.3g})"
+    asked = next((g.noninferior for g in rollout.plan.guardrails if g.metric == finding.metric), None)
+    return (
+        f"no proof yet that its rate is below {asked or 0:g} times the control's "
+        f"(evidence {finding.noninferior_e:.3g} of {1 / rollout.plan.alpha:.3g})"
+    )
 
 
 def _approval(alias: str, rollout: Rollout, facts: Facts | None, stakes: Stakes) -> Iterator[Wait]:

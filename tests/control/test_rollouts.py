@@ -92,6 +92,15 @@ async def test_supersede_aborts_the_old_one_first(desk: Desk, made: Make, rolled
     assert told == ["rollout_start", "rollout_abort"]
 
 
+async def test_a_rollout_that_is_refused_supersedes_nothing(desk: Desk, made: Make, placed: Place) -> None:
+    """Where the stakes refuse the new rollout, the one in progress goes on and its candidate is not barred."""
+    before = await rolling(desk, await placed("grave", {"*": "AB"}), await made("C"), Phase.CANARY)
+    wanted = msgspec.structs.replace(await order(desk, made, "D", supersede=True), alias="grave")
+    with pytest.raises(Fault, match="rollout_state"):
+        await rollouts.start(desk, wanted, "better", timeout=0)
+    assert await desk.alias("grave") == before
+
+
 async def test_a_shadow_that_cannot_be_is_refused_with_the_way_round(desk: Desk, made: Make, placed: Place) -> None:
     """Where the configuration lets no pair come about, the refusal names `skip_shadow`; at stakes high that is refused too."""
     await placed("agent", {"*": "AB"})

@@ -7,7 +7,17 @@ import pytest
 
 from gateway.control.waits import lasting, waits
 from gateway.core.contract.alias import Stakes
-from gateway.core.contract.rollout import Action, Facts, Finding, GateFacts, Phase, ShadowFacts, Tally, Verdict
+from gateway.core.contract.rollout import (
+    Action,
+    Facts,
+    Finding,
+    GateFacts,
+    Guardrail,
+    Phase,
+    ShadowFacts,
+    Tally,
+    Verdict,
+)
 from tests.control.rolling import rollout
 
 LOW, HIGH = Stakes.LOW, Stakes.HIGH
@@ -39,7 +49,12 @@ def test_numbers_that_are_missing() -> None:
     told = words(Phase.CANARY, facts)
     assert "bake time: 0 s left of 1 s" in told
     assert "runs on the candidate at 5 % in *: 4 of 10" in told
-    assert "error: neither passes nor fails yet" in told
+    assert "error: neither passes nor fails yet (evidence 5 of 20)" in told
+    asked = msgspec.structs.replace(rollout("rel_b", "rel_a").plan, guardrails=(Guardrail("error", noninferior=1.5),))
+    unproven = Facts(now_ms=400, findings=(msgspec.structs.replace(finding, e_value=1.0, noninferior_e=3.0),))
+    assert "error: no proof yet that its rate is below 1.5 times the control's (evidence 3 of 20)" in words(
+        Phase.CANARY, unproven, plan=asked
+    )
     assert "the gate says MISSING" in told
 
 
