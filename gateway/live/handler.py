@@ -106,8 +106,8 @@ async def serve(worker: Worker, life: Life) -> None:
     if state is not None:
         if state.shadows:
             capture.begin(worker, life)
-        if state.split is not None:
-            experiment.begin(life, state.split)
+        if state.split is not None or state.name in life.view.watched:
+            experiment.begin(life, state)
     rewrite(worker, life)
     await forward(worker, life, life.body)
     return await relay(worker, life)

@@ -77,7 +77,7 @@ async def pass_through(worker: Worker, life: Life) -> None:
         await find_run(worker, life)
         await bind(worker, life)
         if life.state is not None and life.state.split is not None:
-            experiment.begin(life, life.state.split)
+            experiment.begin(life, life.state)
         rewrite(worker, life)
         await forward(worker, life, life.body)
     else:

@@ -103,6 +103,7 @@ class View:
         "unmanaged",
         "vendors",
         "version",
+        "watched",
     )
 
     def __init__(
@@ -131,6 +132,8 @@ class View:
         self.prices = PriceBook(settings.providers, self.vendors, prices)
         self.spread = any(len(p.endpoints) > 1 for p in settings.providers.values())
         """Some provider has several endpoints, so who keeps state is more than which provider."""
+        self.watched = frozenset(name for name, alias in settings.aliases.items() if alias.probes is not None)
+        """Aliases whose answers are read for calls and JSON that fit no schema, rollout or not."""
         self.spoken = {name: dialects(name, p) for name, p in settings.providers.items()}
         """What the endpoints of a provider speak; empty means any."""
         self.default_provider = {d: self._default(settings, d) for d in VENDOR_OF_DIALECT}

@@ -1,4 +1,4 @@
-"""Has the traffic of a stable release changed by itself: does it decline, break off or ramble more than it did?
+"""Has the traffic of a stable release changed by itself: does it decline, break its schema, break off or ramble more than it did?
 
 Rule of the file: it reads what is written anyway, a bounded sample of it, and each request or run counts once. Another mix of
 inputs looks the same as another model, so an alarm asks for a window of probes and freezes nothing. Errors count nowhere.
@@ -11,16 +11,29 @@ from typing import Any
 
 import msgspec
 
+from gateway.core.contract.alias import AliasState
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Step
 from gateway.core.contract.probing import Passive
+from gateway.core.contract.records import HistoryEntry
 from gateway.core.diff.finish import Ending, ending
 from gateway.core.stats import detector
-from gateway.store import probes
+from gateway.sentinel.series import moment
+from gateway.store import epochs, probes
 from gateway.store.client import Store
 from gateway.store.records import ENTRY, decode_entry
 
-METRICS = ("refusal", "truncation", "long")
+METRICS = ("refusal", "schema", "truncation", "long")
+SCHEMA = frozenset(("invalid_json", "invalid_tool_call", "malformed_function_call"))
+"""Flags, and Gemini's ending, of an answer that is not the JSON it should be, or calls a tool with what its schema does not take."""
+UNREAD = "unchecked"
+"""Flag of one that nobody read for that: it counts neither way."""
+WHAT = {
+    "refusal": "that decline",
+    "schema": "that fit no schema",
+    "truncation": "that are truncated",
+    "long": "longer than nineteen of twenty were",
+}
 WORDS = {Ending.TRUNCATED: "truncation", Ending.REFUSAL: "refusal", Ending.FILTERED: "refusal"}
 REFERENCE = 500
 """Units of the reference; the first half says what is long."""
@@ -50,6 +63,26 @@ async def look(store: Store, snapshot: str, alias: str, release: str, now_ms: in
     return after
 
 
+async def tell(store: Store, snapshot: str, alias: AliasState, release: str, found: Passive) -> None:
+    """Write the last alarm into the alias's history: once, whoever asks. Raises Fault for the store."""
+    entry = HistoryEntry(
+        at_ms=found.alarm_ms,
+        actor="sentinel",
+        action="traffic",
+        reason=f"{snapshot}: {found.test}",
+        version=alias.version,
+        before=None,
+        after=None,
+        operation=f"traffic:{release}:{found.alarm_ms}",
+        evidence=snapshot,
+        note=(
+            f"other questions raise it as another model does, so probes of {release} begin now, and it freezes nothing: "
+            f"`trivet drift status {snapshot}` says what they find"
+        ),
+    )
+    await epochs.note(store, alias.name, entry)
+
+
 def field(alias: str, release: str) -> str:
     """Where a release's traffic is kept."""
     return f"passive:{alias}:{release}"
@@ -60,6 +93,17 @@ def taken(known: Passive, units: Sequence[Sequence[Step]], now_ms: int) -> Passi
     for unit in units:
         known = _one(known, unit, now_ms)
     return known
+
+
+def said(metric: str, known: Passive, value: float) -> str:
+    """An alarm in words: the test, its statistic and threshold, and the reference."""
+    units = {"long": REFERENCE // 2, "schema": max(REFERENCE - known.unread, 1)}.get(metric, REFERENCE)
+    of = f"{WHAT[metric]}: {known.bad.get(metric, 0)} of {units} in the reference"
+    since = f" of {moment(known.reference_ms)}" if known.reference_ms else ""
+    return (
+        f"e-detector on the traffic: its share of answers {of}{since}, at most {known.rates[metric]:.1%} tolerated; "
+        f"evidence {value:.3g} over {1 / detector.ALPHA:.0f} after {known.units + 1 - REFERENCE} more"
+    )
 
 
 def says(step: Step) -> bool:
@@ -73,10 +117,14 @@ def _one(known: Passive, unit: Sequence[Step], now_ms: int) -> Passive:
     bad = {WORDS[word] for step in unit if (word := ending(step.finish or step.code)) in WORDS}
     if known.long and length > known.long:
         bad.add("long")
+    flags = {flag for step in unit for flag in (*step.flags, step.finish.lower())}
+    if flags & SCHEMA:
+        bad.add("schema")
+    unread = UNREAD in flags and "schema" not in bad
     units = known.units + 1
     if not known.rates:
         counted = {name: known.bad.get(name, 0) + (name in bad) for name in METRICS}
-        known = replace(known, units=units, bad=counted)
+        known = replace(known, units=units, bad=counted, unread=known.unread + unread)
         if not known.long:
             known = replace(known, lengths=(*known.lengths, length))
             if units >= REFERENCE // 2:
@@ -84,17 +132,27 @@ def _one(known: Passive, unit: Sequence[Step], now_ms: int) -> Passive:
                 known = replace(known, long=max(ordered[int(LONG * len(ordered))], 1), lengths=())
         if units < REFERENCE:
             return known
-        counts = {name: REFERENCE // 2 if name == "long" else REFERENCE for name in METRICS}
+        counts = dict.fromkeys(METRICS, units) | {"long": REFERENCE // 2, "schema": max(units - known.unread, 1)}
         rates = {name: detector.tolerated(known.bad[name], counts[name]) for name in METRICS}
-        return replace(known, rates=rates, sums=dict.fromkeys(METRICS, detector.BEGIN))
+        sums = dict.fromkeys(METRICS, detector.BEGIN)
+        return replace(known, rates=rates, sums=sums, reference_ms=now_ms)
     sums = {
         name: detector.seen(known.sums[name], rate, bad=name in bad)
+        if name != "schema" or not unread
+        else known.sums[name]
         for name, rate in known.rates.items()
         if 0 < rate < 1
     }
     risen = next((name for name, held in sums.items() if detector.alarmed(held)), "")
     if risen:  # told once: what it is like now is the reference from here on, and probes say whether the model changed
-        return Passive(known.seen, known.runs_ms, alarms=known.alarms + 1, alarm=risen, alarm_ms=now_ms)
+        return Passive(
+            known.seen,
+            known.runs_ms,
+            alarms=known.alarms + 1,
+            alarm=risen,
+            alarm_ms=now_ms,
+            test=said(risen, known, detector.value(sums[risen])),
+        )
     return replace(known, units=units, sums=sums)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -238,9 +237,9 @@ async def _said_of(post: Post, probed: Target, series: Series) -> str:
     test = (
         f"MMD with the Hamming kernel, {len(probed.prompts.items)} prompts with {probed.declared.samples} answers each of "
         f"{probed.alias} ({probed.party.release.id}): {told} after p {before.p:.4f} in the window before, threshold p below "
-        f"{mmd.LEVEL:g} in {mmd.WINDOWS} windows in a row; reference of {moment(series.reference_ms)}"
+        f"{mmd.LEVEL:g} in {mmd.WINDOWS} windows in a row; reference of {rules.moment(series.reference_ms)}"
     )
-    first, second = f"answers of {moment(series.reference_ms)}", f"answers of {moment(last.at_ms)}"
+    first, second = f"answers of {rules.moment(series.reference_ms)}", f"answers of {rules.moment(last.at_ms)}"
     await _alarm(post, probed, Alarm.PROBE, first, second, test)
     return f"ALARM: {test}"
 
@@ -261,11 +260,6 @@ def said(reply: Reply) -> str:
     message = reply.messages[0]
     calls = [f"\n{call.name}({call.arguments})" for call in message.tool_calls]
     return (message.text or message.refusal) + "".join(calls)
-
-
-def moment(at_ms: int) -> str:
-    """A moment for people."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _stale(series: Series, watched: Watched) -> bool:

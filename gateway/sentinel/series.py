@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import isnan
 from typing import Any
 
@@ -28,6 +29,11 @@ WINDOWS_KEPT = 30
 NEVER_MS = 1 << 62
 CHANCE_FAILED = 5
 """Calls that come to nothing after which a window of log-probabilities is discarded."""
+
+
+def moment(at_ms: int) -> str:
+    """A moment for people."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def due(series: Series, every_ms: int, now_ms: int) -> bool:

@@ -17,14 +17,15 @@ import msgspec
 
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.release import Release
-from gateway.core.contract.sentinel import Callable
+from gateway.core.contract.sentinel import Callable, Proof
 from gateway.core.pinning.warm import WARM_MS, Seen, Sign, due, judged, learn, unseen
 from gateway.core.rollout.named import named
 from gateway.sentinel.asking import ONE_TOKEN, Port, Prober, party
 from gateway.sentinel.seen import Calls, shadowed, traffic
 from gateway.settings.model import Settings
-from gateway.store import aliases, proofs, releases
+from gateway.store import aliases, epochs, proofs, releases
 from gateway.store.client import Store
 
 PROBES = 8
@@ -92,7 +93,7 @@ async def look(
         asked = [found[name] for name in waiting[:PROBES]]
         for each in await probe(store, settings, port, clock, asked, counted=probes, gently=True):
             found[each.release] = each
-    await proofs.put(store, [each for name, each in found.items() if each != known.get(name)])
+    await _keep(store, states.values(), known, found.values(), clock())
     await proofs.keep_only(store, wanted)
     now_ms = clock()
     return Survey(states, {n: judged(each, now_ms, warm_ms(settings)) for n, each in found.items()}, probes)
@@ -105,11 +106,11 @@ async def ask_now(
 
     Raises Fault: 409 `no_data_port`, and for the store.
     """
+    states = list(states)
     wanted = used(states)
     known = await proofs.get(store, wanted)
-    await proofs.put(
-        store, await probe(store, settings, port, clock, [known.get(name, unseen(name)) for name in wanted])
-    )
+    asked = [known.get(name, unseen(name)) for name in wanted]
+    await _keep(store, states, known, await probe(store, settings, port, clock, asked), clock())
 
 
 async def probe(
@@ -166,6 +167,34 @@ async def _probed(
     if not told.asked:
         return replace(known, why=told.why), UNASKED
     return learn(known, Seen(max(at_ms, known.seen_ms + 1), told.sign, "probe", told.why)), told.sign.value
+
+
+async def _keep(
+    store: Store, states: Iterable[AliasState], before: Mapping[str, Callable], found: Iterable[Callable], now_ms: int
+) -> None:
+    """Store what is new. What died, and what came back, stands in the histories first: whoever looks again finds the note."""
+    new = [each for each in found if each != before.get(each.release)]
+    for each in new:
+        last = before.get(each.release)
+        if (each.proof is Proof.DEAD) is (last is not None and last.proof is Proof.DEAD):
+            continue
+        dead = each.proof is Proof.DEAD
+        for state in states:
+            roles = [role for role, release in named(state) if release == each.release]
+            if roles:
+                entry = HistoryEntry(
+                    at_ms=now_ms,
+                    actor="sentinel",
+                    action="warm",
+                    reason=f"{each.release} is dead: {each.why}" if dead else f"{each.release} answers again",
+                    version=state.version,
+                    before=None,
+                    after=None,
+                    operation=f"warm:{each.release}:{each.proof.value}:{each.refused_ms or each.at_ms}",
+                    note=f"it is {' and '.join(dict.fromkeys(roles))} here; `trivet warm {state.name}` says what is left",
+                )
+                await epochs.note(store, state.name, entry)
+    await proofs.put(store, new)
 
 
 def _learnt(known: Mapping[str, Callable], calls: Calls) -> dict[str, Callable]:

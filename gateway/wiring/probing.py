@@ -23,6 +23,8 @@ log = logs.Log("probing")
 
 FIRST_SECONDS = 60.0
 ROUND_SECONDS = 15.0
+TELL_MS = 600_000
+"""Age of an alarm of the traffic up to which it is told, once."""
 RESULTS = ("reference", "same", "differs", "discarded")
 
 
@@ -105,10 +107,16 @@ async def once(desk: Desk, counted: Counted) -> None:
         return
     for name in [name for name, declared in desk.settings.aliases.items() if declared.probes is not None]:
         state = await aliases.get(desk.store, name)
-        for release in dict.fromkeys(lane.release for lane in state.lanes.values()) if state is not None else ():
+        if state is None:
+            continue
+        for release in dict.fromkeys(lane.release for lane in state.lanes.values()):
             try:
                 probed = await target(post, name, release)
                 risen = await passive.look(desk.store, probed.snapshot, name, release, wall_ms())
+                if (
+                    risen.alarm and wall_ms() - risen.alarm_ms < TELL_MS
+                ):  # also where the process before this one ended here
+                    await passive.tell(desk.store, probed.snapshot, state, release, risen)
                 if counted.risen(name, release, risen):
                     log.warning("traffic of a stable release changed; probes begin", alias=name, result=risen.alarm)
                     await ask_soon(post, probed, f"its {risen.alarm} rate rose")

@@ -18,6 +18,7 @@ from gateway.live.experiment import BAD_ENDINGS, TRIPS
 from gateway.store.client import Store
 from tests.live.gateway import Got, LiveGateway, release
 from tests.live.legs import chat_tool, made, served, stored, toolset
+from tests.live.test_record import steps
 from tests.provider import Behaviour, Provider, answer, chat_body, drop, events, stream, tool_call
 
 OLD, NEW = release("openai/gpt-4o-2024-08-06"), release("openai/gpt-4o-2024-11-20")
@@ -173,6 +174,54 @@ def test_who_has_no_part_in_the_rollout_says_nothing(shared: LiveGateway, upstre
     for run in ("early", "named"):
         assert not told(shared, alias, run, 0)
     assert event.bad == ()
+
+
+@pytest.fixture
+def watched(shared: LiveGateway, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An alias without a rollout, whose answers are read because probes are declared for it."""
+    monkeypatch.setattr(shared.worker.view, "watched", frozenset({"seen"}))
+    shared.alias("seen", NEW)
+    return "seen"
+
+
+@pytest.mark.parametrize(
+    ("behave", "body", "flags"),
+    [
+        (lambda: whole('{"a":1}'), JSON, ()),
+        (lambda: whole("Sure!"), JSON, ("invalid_json",)),
+        (lambda: stream(events(["Su", "re"], MODEL)), {**JSON, "stream": True}, ("invalid_json",)),
+        (lambda: calling("pay", '{"sum":"5"}'), {"tools": TOOLS}, ("invalid_tool_call",)),
+        (lambda: whole("Sure! " + "x" * checks.ANSWER_BYTES), JSON, ("unchecked",)),
+        (lambda: failing(500, "x"), JSON, ()),
+        (lambda: whole("Sure!"), {}, ()),
+    ],
+)
+def test_the_journal_of_a_watched_alias_says_what_fits_no_schema(
+    shared: LiveGateway,
+    upstream: Provider,
+    watched: str,
+    behave: Callable[[], Behaviour],
+    body: dict[str, Any],
+    flags: tuple[str, ...],
+) -> None:
+    """One step as ever, with a flag; no guardrail hears of it, for there is no rollout. The client's bytes are the provider's."""
+    upstream.then(behave())
+    run = f"seen-{next(NUMBERS)}"
+    got = shared.chat(watched, {"x-trivet-run": run}, **body)
+    assert got.status in (200, 500)
+    (step,) = steps(shared, run)
+    assert step.flags == flags
+    assert not told(shared, watched, run, 0)
+
+
+def test_a_watched_alias_in_a_rollout_is_read_once(
+    shared: LiveGateway, upstream: Provider, alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the event and the step say what was found."""
+    monkeypatch.setattr(shared.worker.view, "watched", frozenset({alias}))
+    event = said(shared, upstream, alias, whole("Sure!"), **JSON)
+    assert event.bad == ("invalid_json",)
+    assert [step.flags for step in steps(shared, event.run)] == [("invalid_json",)]
 
 
 def test_a_releases_own_tools_are_declared(shared: LiveGateway, upstream: Provider) -> None:

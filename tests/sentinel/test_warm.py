@@ -10,9 +10,10 @@ import pytest
 
 from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.sentinel import Proof
+from gateway.core.rollout.notice import worth_telling
 from gateway.sentinel import asking
 from gateway.sentinel.warm import Survey, look, probe, turn, used
-from gateway.store import proofs
+from gateway.store import aliases, proofs
 from tests.provider import Behaviour, answer, completion, drop, hang
 from tests.sentinel.conftest import Scene
 
@@ -110,6 +111,13 @@ async def test_dead_is_what_the_provider_says_again_and_again(scene: Scene, beha
     scene.provider.default = completion()
     scene.ahead_ms += 6 * HOUR
     assert (await looked(scene)).proofs[scene.ids()[1]].proof is OK
+    notes = [each for each in await aliases.history(scene.store, "agent") if each.action == "warm"]
+    about = [each.reason for each in reversed(notes) if scene.ids()[1] in each.reason]
+    assert [why in about[0], about[1]] == [True, f"{scene.ids()[1]} answers again"], (
+        "each turn once, and webhooks hear of it"
+    )
+    assert len(about) == 2
+    assert all(worth_telling(each) and "`trivet warm agent` says what is left" in each.note for each in notes)
 
 
 async def test_traffic_alone_tells_that_a_model_is_gone(scene: Scene) -> None:

@@ -10,7 +10,11 @@ import msgspec
 import pytest
 
 from gateway.control.desk import DataPort, Desk
+from gateway.core.contract.probing import Passive
+from gateway.sentinel import passive
 from gateway.settings.model import ProbeDeclared, ProviderSettings
+from gateway.store import aliases as aliases_of
+from gateway.store import probes
 from gateway.telemetry.counters import Registry, flat
 from gateway.wiring import probing
 from tests.control.conftest import Make, Place, desk, made, package_redis, pins, placed
@@ -48,6 +52,9 @@ async def test_windows_are_run_and_counted(
         settings = msgspec.structs.replace(desk.settings, providers={"openai": there}, aliases=aliases)
         registry, leads, moments = Registry(), [True], [0]
         registry.know("alias", ["agent"])
+        risen = Passive(alarms=1, alarm="schema", alarm_ms=desk.now_ms, test="e-detector on the traffic")
+        model = (await desk.release(a)).triple.model
+        await probes.put_passive(desk.store, model, passive.field("agent", a), risen)
 
         async def now() -> Desk:
             moments[0] += 1000
@@ -64,6 +71,10 @@ async def test_windows_are_run_and_counted(
         found = read()
         assert found[f"probe_p{{agent,{a}}}"] == 1.0
         assert not found.get("probe_windows_total{differs}")
+        told = [each for each in await aliases_of.history(desk.store, "agent") if each.action == "traffic"]
+        assert [each.reason for each in told] == [f"{model}: e-detector on the traffic"], (
+            "what the last leader saw, once"
+        )
         leads[0] = False
         await asyncio.sleep(0.1)
         asked = len(provider.requests)

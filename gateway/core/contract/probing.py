@@ -86,6 +86,12 @@ class Passive(msgspec.Struct, frozen=True, omit_defaults=True):
     """The metric that rose last,"""
     alarm_ms: int = 0
     """and when."""
+    test: str = ""
+    """It in words: the test, its statistic and threshold, and the reference."""
+    unread: int = 0
+    """Units of the reference whose answers nobody read for what their schema says."""
+    reference_ms: int = 0
+    """When the reference was whole."""
 
 
 class ProbeProgress(Record, frozen=True):

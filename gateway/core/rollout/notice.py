@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.records import HistoryEntry
 
-ALWAYS = frozenset({"block", "unblock", "drift", "drift_ack", "moved", "undeclared", "lifecycle"})
+ALWAYS = frozenset({"block", "unblock", "drift", "drift_ack", "moved", "traffic", "warm", "undeclared", "lifecycle"})
 """Actions that are told although they move no pointer."""
 
 
