@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import aiohttp
+import anyio
 import msgspec
 import pytest
 from aiohttp import web
@@ -29,10 +31,17 @@ class Receiver:
 
     url: str = ""
     status: int = 204
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    """What an answer to a message for `/hook/slow` waits for."""
+    quick: int = 0
+    """Messages that came for `/hook`."""
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     async def take(self, request: web.Request) -> web.Response:
         self.came.append(({k.lower(): v for k, v in request.headers.items()}, await request.read()))
+        self.quick += request.path == "/hook"
+        if request.path != "/hook":
+            await self.released.wait()
         return web.Response(status=self.status, headers={"location": "http://127.0.0.1:9/"})
 
 
@@ -42,6 +51,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
     app = web.Application()
     app.router.add_post("/hook", found.take)
+    app.router.add_post("/hook/slow", found.take)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -111,6 +121,28 @@ async def test_what_is_not_taken_is_sent_again(
     assert ids[0] == ids[1] != ids[2]
     assert messenger.waiting_ms["oncall"] == 0
     assert messenger.results == {("oncall", "failed"): 1, ("oncall", "taken"): 2}
+
+
+async def test_a_slow_receiver_has_nobody_wait_but_itself(
+    desk: Desk, made: Make, placed: Place, receiver: Receiver, session: aiohttp.ClientSession
+) -> None:
+    """While the first webhook thinks about its message, the second has taken all of its own."""
+    await placed("agent", {"*": "A"})
+    slow, quick = (
+        told(desk, url, name=name).settings.webhooks[0]
+        for name, url in (("slow", f"{receiver.url}/slow"), ("quick", receiver.url))
+    )
+    one = replace(desk, settings=msgspec.structs.replace(desk.settings, webhooks=(slow, quick)))
+    messenger = Messenger()
+    await messenger.round(one, session, 0)
+    await moved(one, made, "B", "C")
+    running = asyncio.create_task(messenger.round(one, session, 1))
+    with anyio.fail_after(5):
+        while receiver.quick < 2:
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    receiver.released.set()
+    assert await running == 4
 
 
 async def test_a_message_is_given_up_in_the_end(
