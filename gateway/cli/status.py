@@ -37,3 +37,5 @@ def _people(record: Status) -> None:
     alias_table(list(record.aliases))
     for warning in record.warnings:
         show.warn(warning)
+    for note in record.notes:
+        show.note(note)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.control.desk import Desk, checked_reason
-from gateway.core.contract.alias import AliasState
+from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.release import PinClass, Release, Snapshot
 from gateway.core.contract.rollout import Phase
 from gateway.core.contract.sentinel import (
+    Alarm,
     Callable,
     DriftAcknowledged,
     DriftRow,
@@ -99,6 +100,33 @@ async def acknowledge(desk: Desk, snapshot: str, reason: str) -> DriftAcknowledg
         aliases=tuple(dict.fromkeys(use.alias for use in uses)),
         frozen=tuple(name for name, state in survey.states.items() if _frozen(state, snapshot)),
     )
+
+
+async def outlook(desk: Desk, alias: str, lanes: Mapping[str, Lane]) -> tuple[str, ...]:
+    """What lanes that are about to stand so, or stand so now, should warn of: their release is on a model that is not what it was.
+
+    Never raises: what cannot be read warns of nothing.
+    """
+    try:
+        found = await releases.many(desk.store, {lane.release for lane in lanes.values()})
+        kept = await epochs.load(desk.store, sorted({each.triple.model for each in found.values()}), strict=False)
+    except Fault:
+        return ()
+    declared = desk.settings.aliases.get(alias)
+    strict = declared is not None and declared.strict
+    warnings = []
+    for release in found.values():
+        watched = kept[release.triple.model].watched if release.triple.model in kept else Watched()
+        if not watched.open:
+            continue
+        epoch = watched.epoch
+        told = f"{epoch.after} answers in place of {epoch.before}" if epoch.alarm is Alarm.MODEL else epoch.test
+        closed = f"; {alias} is strict and takes no new run on it" if strict and watched.drifted else ""
+        warnings.append(
+            f"{release.triple.model} of {release.id} is not the model that it was, epoch {epoch.number}: {told}{closed} "
+            f"(`trivet drift status {release.triple.model}` names the way)"
+        )
+    return tuple(warnings)
 
 
 async def _survey(desk: Desk) -> Survey:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.control import warm
+from gateway.control import drift, warm
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.lifecycle import outlook
 from gateway.control.moves import (
@@ -59,6 +59,7 @@ async def promote(
     stands = await standing(desk, alias, release, replaced(state, wanted, release))
     warnings, records = permitted(desk, state, target, Permission(why, override, attested), stands)
     warnings = (*warnings, *await outlook(desk, lanes), *await warm.outlook(desk, alias, lanes))
+    warnings = (*warnings, *await drift.outlook(desk, alias, lanes))
     begun = now()
     entry = msgspec.structs.replace(
         desk.entry("promote", why, override="; ".join(records)), evidence=" ".join(stands.evidence)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from gateway.control import drift
 from gateway.control.block import set_blocked
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.moves import Move, backward, finished, now, unchanged, with_lanes
@@ -65,7 +66,7 @@ async def rollback(
 
     `stop_runs` blocks the bad release as well, so its runs end with 409 `release_blocked`. Raises Fault: 404
     `alias_unknown` or `lane_unknown`, 400 `lane_needed`, 409 `no_warm_release` and `release_dead` with the warm ones listed, 503
-    for the store. A release that is dead is passed over, one that is unproven warns.
+    for the store. A release that is dead is passed over; one that is unproven, or whose model drifted, warns.
     A rollout in progress ends with it and its candidate is barred; while nobody is on the candidate, the stable release is what
     is left.
     """
@@ -86,7 +87,9 @@ async def rollback(
         except PointerMoved:
             order = replace(order, bad=plan.bad)
             continue
-        moved = await finished(desk, Move("rollback", state, after, begun, plan.warnings), timeout)
+        lanes = {name: pointer for name, pointer in after.lanes.items() if order.lane in ("", name)}
+        warnings = (*plan.warnings, *await drift.outlook(desk, alias, lanes))  # written first: nothing holds it up
+        moved = await finished(desk, Move("rollback", state, after, begun, warnings), timeout)
         break
     else:
         message = f"alias {alias} keeps being changed by others; nothing was rolled back. Stop them and try again."

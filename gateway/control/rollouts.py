@@ -11,7 +11,7 @@ import secrets
 
 import msgspec
 
-from gateway.control import plans, shadows, warm
+from gateway.control import drift, plans, shadows, warm
 from gateway.control.baseline import NAMELESS_LIMIT, baseline
 from gateway.control.desk import FOLLOW_SECONDS, Desk, checked_reason
 from gateway.control.facts import Watch, last_facts
@@ -89,6 +89,7 @@ async def start(desk: Desk, order: Order, reason: str, *, timeout: float = FOLLO
     warnings += forecast.warnings
     ends = {name: forward(lane, order.candidate, desk.warm(state.name)) for name, lane in state.lanes.items()}
     warnings += [*await outlook(desk, ends), *await warm.outlook(desk, state.name, ends)]
+    warnings += await drift.outlook(desk, state.name, ends)
     notes: list[str] = []
     if not order.skip_shadow:
         warnings += await _shadowable(desk, order, notes)

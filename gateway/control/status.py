@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from gateway.control import lifecycle
 from gateway.control.aliases import row
 from gateway.control.desk import Desk
 from gateway.control.rollouts import HEARD_MS
@@ -9,8 +12,10 @@ from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.records import AliasRow, Safety, Status, WorkerBeat
 from gateway.core.contract.rollout import Phase
+from gateway.core.pinning.lifecycle import HORIZON, WARNINGS
 from gateway.core.rollout.named import named
 from gateway.core.rollout.table import sentence
+from gateway.settings import tables
 from gateway.store import aliases, epochs, lease, recovery, releases, workers
 from gateway.store.local import DiskCopyError, in_force, pending
 from gateway.store.safety import check
@@ -19,6 +24,7 @@ from gateway.store.safety import check
 async def status(desk: Desk) -> Status:
     """Never raises for a store that is dead, lost or unsafe: that is what it tells. Aliases then come from the disk copy."""
     warnings: list[str] = []
+    notes: list[str] = []
     data_dir = desk.settings.store.data_dir
     try:
         copy = in_force(data_dir)
@@ -35,6 +41,8 @@ async def status(desk: Desk) -> Status:
         following = await workers.listed(desk.store, {name: state.version for name, state in states.items()})
         warnings += [*safety.warnings, *_untold(safety), *await _blocked(desk, states), *await _rolling(desk, states)]
         warnings += await _drifted(desk, states)
+        soon, notes = await _retiring(desk)
+        warnings += soon
     except Fault as fault:
         remembered = copy.aliases if copy is not None else {}
         return _answer(None, fault.message, lost="", states=remembered, following=[], warnings=warnings)
@@ -44,7 +52,8 @@ async def status(desk: Desk) -> Status:
         )
     warnings += [f"worker {w.worker} is silent" for w in following if not w.alive]
     warnings += [f"worker {w.worker} is behind on {w.behind} aliases" for w in following if w.alive and w.behind]
-    return _answer(safety, "", lost=lost, states=states, following=following, warnings=warnings)
+    told = _answer(safety, "", lost=lost, states=states, following=following, warnings=warnings)
+    return msgspec.structs.replace(told, notes=tuple(notes))
 
 
 def _answer(
@@ -98,6 +107,23 @@ async def _blocked(desk: Desk, states: dict[str, AliasState]) -> list[str]:
         f"release {name} is stable but its record is gone from the store" for name in sorted(stable - set(found))
     ]
     return missing + [f"release {r.id} is stable but blocked: {r.blocked}" for r in found.values() if r.blocked]
+
+
+async def _retiring(desk: Desk) -> tuple[list[str], list[str]]:
+    """Models in use that retire within the horizon, or have, and those that retire within the first warning's time."""
+    seen = await lifecycle.survey(desk, tables.calendar())
+    soon: list[str] = []
+    later: list[str] = []
+    for snapshot in sorted(seen.known, key=lambda name: (seen.known[name].retires, name)):
+        days = seen.days(snapshot)
+        if days is None or days > WARNINGS[0]:
+            continue
+        users = dict.fromkeys(f"{use.alias} {use.role}" for use in seen.uses if use.snapshot == snapshot)
+        said = lifecycle.retiring(seen.known[snapshot].retires, days)
+        (soon if days <= HORIZON else later).append(
+            f"{snapshot} {said}: {', '.join(users)} (`trivet lifecycle --plan`)"
+        )
+    return soon, later
 
 
 async def _drifted(desk: Desk, states: dict[str, AliasState]) -> list[str]:

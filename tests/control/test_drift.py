@@ -11,6 +11,8 @@ import pytest
 from gateway.control import drift
 from gateway.control.desk import Desk
 from gateway.control.evidence import bring, report_for
+from gateway.control.promote import promote
+from gateway.control.rollback import rollback
 from gateway.control.status import status
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.evidence import Word
@@ -34,6 +36,29 @@ async def change(desk: Desk, snapshot: str = A, model: str = "other") -> None:
     """Another model answers."""
     said = Identity(snapshot, "openai", model, "fp_1", "rel", "agent", desk.now_ms, mismatch=True)
     await epochs.change(desk.store, snapshot, lambda known: learn(known, said, PinClass.PINNED)[0])
+
+
+@pytest.mark.parametrize("alarm", [Alarm.MODEL, Alarm.PROBE])
+async def test_whoever_goes_to_a_drifted_release_is_warned(desk: Desk, placed: Place, made: Make, alarm: Alarm) -> None:
+    """A promotion and a rollback go on and say so, with before and after or the test; after an acknowledgement they say nothing."""
+    await placed("agent", {"*": "BA"})
+    test = "MMD with the Hamming kernel"
+    await epochs.change(desk.store, A, lambda known: opened(known, alarm, PIN, "other", test, desk.now_ms))
+    moved = await rollback(desk, "agent", "bad", timeout=0.1)
+    assert moved.changed
+    (said,) = [each for each in moved.warnings if "not the model that it was" in each]
+    assert A in said and f"trivet drift status {A}" in said
+    assert (f"other answers in place of {PIN}" if alarm is Alarm.MODEL else test) in said
+    await promote(desk, "agent", await made("C"), "next", timeout=0.1)
+    moved = await promote(desk, "agent", await made("A"), "back", timeout=0.1)
+    assert any("epoch 2" in each for each in moved.warnings)
+    strict = msgspec.structs.replace(desk.settings.aliases["agent"], strict=True)
+    settings = msgspec.structs.replace(desk.settings, aliases={"agent": strict})
+    lanes = (await desk.alias("agent")).lanes
+    (said,) = await drift.outlook(replace(desk, settings=settings), "agent", lanes)
+    assert ("takes no new run" in said) is (alarm is Alarm.MODEL)
+    await drift.acknowledge(desk, A, "as announced")
+    assert await drift.outlook(desk, "agent", lanes) == ()
 
 
 async def test_every_model_in_use_is_listed_and_what_is_open_first(desk: Desk, placed: Place) -> None:

@@ -10,6 +10,7 @@ from gateway.core.contract.rollout import Phase
 from gateway.store import lease, releases
 from tests.control.conftest import Make, Place
 from tests.control.rolling import rolling
+from tests.control.test_lifecycle import on
 from tests.control.test_recovery import copied
 from tests.control.workers import beat
 
@@ -41,6 +42,15 @@ async def test_names_what_is_wrong(desk: Desk, made: Make, placed: Place) -> Non
     assert told.store_lost
     for part in ("store_lost", "blocked: leaks", "w1 is behind"):
         assert any(part in warning for warning in told.warnings), part
+
+
+async def test_names_models_that_retire(desk: Desk, placed: Place) -> None:
+    """Within thirty days, or gone, it is a warning; within ninety something to plan for; further off nothing."""
+    await placed("agent", {"*": "BA"})
+    for date, soon, later in (("2026-06-01", 0, 0), ("2026-09-01", 0, 1), ("2026-11-23", 1, 1), ("2026-12-20", 2, 0)):
+        told = await status(on(desk, date))
+        assert (len([w for w in told.warnings if "retire" in w]), len(told.notes)) == (soon, later), date
+    assert "openai/gpt-4o-2024-05-13 retired on 2026-10-23: agent warm (`trivet lifecycle --plan`)" in told.warnings
 
 
 async def test_names_rollouts_that_wait_for_somebody(desk: Desk, made: Make, placed: Place) -> None:

@@ -368,6 +368,8 @@ class Status(Record, frozen=True):
     aliases: tuple[AliasRow, ...]
     workers: tuple[WorkerBeat, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What somebody should plan for, and need not look at now."""
 
 
 class Recovered(Record, frozen=True):
