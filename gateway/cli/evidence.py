@@ -94,8 +94,8 @@ def import_(  # noqa: PLR0913 - a verb has the options it needs
         incumbent=incumbent,
         suite=replace(scores, suite=suite),
         engine=one.engine,
-        started_ms=min(_milliseconds(one.started), _milliseconds(other.started)),
-        ended_ms=min(_milliseconds(one.ended), _milliseconds(other.ended)),
+        started_ms=earlier(one.started, other.started),
+        ended_ms=earlier(one.ended, other.ended),
         models={name: tuple(sorted(side.models))[:MODELS] for name, side in ((incumbent, other), (candidate, one))},
         fallbacks=one.fallbacks + other.fallbacks,
         note=note,
@@ -177,6 +177,11 @@ def _milliseconds(told: str) -> int:
         moment = datetime.fromisoformat(told)
         return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     return 0
+
+
+def earlier(*told: str) -> int:
+    """The earlier of two times: a log that says none makes the other's no younger. 0 where neither says one."""
+    return min((found for found in map(_milliseconds, told) if found), default=0)
 
 
 def _stored(record: EvidenceStored) -> None:

@@ -110,7 +110,7 @@ def rates(
     seen: dict[str, list[tuple[int, str]]] = {lane: [] for lane in wanted}
     for stamp in stamps:
         if stamp.lane in seen:
-            seen[stamp.lane].append((stamp.at_ms, stamp.tenant if by == "tenant" else stamp.run))
+            seen[stamp.lane].append((stamp.at_ms, stamp.tenant if by == "tenant" else f"{stamp.tenant}\0{stamp.run}"))
     if EVERYONE in seen:
         seen[EVERYONE] += [(step.at_ms, step.request) for step in steps] if by != "tenant" else []
     return {lane: _a_day(found, now_ms) for lane, found in seen.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.evidence import unpacker
+from gateway.cli.evidence import earlier, unpacker
 from tests.cli.past import Past, Said, stored
 from tests.control.gates import ITEMS, suite_file
 
@@ -97,6 +97,13 @@ def test_other_items_are_refused(past: Past, tmp_path: Path, capsys: Said) -> No
     assert "59 of its items are missing" in capsys.readouterr().err.replace("\n", " ")
     past.type("evidence", "list", "support", "--limit", "0", status=2)
     past.type("evidence", "show", "0" * 64, status=1)
+
+
+def test_a_log_without_a_time_makes_the_other_no_younger() -> None:
+    """Evidence is as old as the older of its logs; one that tells no time leaves it at the other's, and two at none."""
+    old, new = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00+00:00"
+    assert earlier(old, new) == earlier(new, old) == earlier("", old) == earlier(old, "soon") == 1_767_225_600_000
+    assert earlier("", "") == 0
 
 
 def test_the_decoder_is_bounded() -> None:

@@ -40,6 +40,7 @@ async def test_units_a_day_by_lane() -> None:
     assert found == {"*": 24.0, "segment:gold": 24.0}
     assert rates(("*",), stamps, [step(1)], "tenant", NOW) == {"*": 2.0}
     assert rates(("tenant:x",), stamps, [], "run", NOW) == {"tenant:x": 0.0}
+    assert rates(("*",), [stamp(1), stamp(1, tenant="u")], [], "run", NOW) == {"*": 48.0}, "two tenants, one name"
 
 
 async def test_base_rate_is_measured_where_enough_is_known() -> None:

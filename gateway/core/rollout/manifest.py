@@ -143,6 +143,10 @@ _FAILURES, _APPROVAL = "5%", "3d"
 _SECONDARY: Amount = "20%"
 
 
+_WORDS = {"kind": ("Rollout",), "preset": ("default", "low-traffic"), "by": ("run", "tenant", "user")}
+"""Members that take a word out of few; any other such member is what a guardrail does."""
+
+
 def read(value: object) -> Manifest:
     """The manifest in a decoded YAML or JSON value. Raises Fault 400 `manifest_bad` that names the member."""
     try:
@@ -150,6 +154,8 @@ def read(value: object) -> Manifest:
     except msgspec.ValidationError as error:
         told, _, place = str(error).partition(" - at `$")
         member = place.rstrip("`").lstrip(".") or "the manifest"
+        if told.startswith("Invalid enum value"):
+            told = f"must be one of {', '.join(_WORDS.get(member, tuple(Action)))}"
         _refuse(member, re.sub(r" value '.*'", " value", told))
 
 

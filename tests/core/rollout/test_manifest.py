@@ -153,6 +153,10 @@ def test_what_is_wrong_is_named(members: dict[str, Any], member: str) -> None:
 
 def test_values_are_not_quoted() -> None:
     """A message does not repeat what stands in the wrong place: it may be a secret."""
+    assert refused(by="session") == "by: must be one of run, tenant, user"
+    assert refused(preset="quick") == "preset: must be one of default, low-traffic"
+    for asked in ("stop", {"action": "stop"}):
+        assert refused(guardrails={"error": asked}).endswith(": must be one of rollback, freeze, observe")
     assert "sk-abc" not in refused(preset="sk-abc") + refused(steps=[{"weight": "sk-abc"}]) + refused(by="sk-abc")
 
 
