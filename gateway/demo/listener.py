@@ -50,12 +50,12 @@ class Listener:
         finally:
             await runner.cleanup()
 
-    async def until(self, kind: str, seconds: float) -> Told | None:
-        """The first message of this type, waited for so long; None when none came."""
+    async def until(self, kind: str, seconds: float, about: str = "") -> Told | None:
+        """The first message of this type whose reason has this in it, waited for so long; None when none came."""
         with anyio.move_on_after(seconds):
             while True:
                 for each in self.told:
-                    if each.body.get("type") == kind:
+                    if each.body.get("type") == kind and about in str(each.body.get("data", {}).get("reason", "")):
                         return each
                 await anyio.sleep(0.02)
         return None

@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -87,11 +87,15 @@ MINDS: Mapping[str, Mind] = MappingProxyType(
     }
 )
 """Behaviour per snapshot."""
+LENIENT = replace(MINDS[BETTER], grants_late=0.95, words=(30, 56))
+"""What a provider puts in the place of BETTER and says nothing, not even by the fingerprint."""
 
 POLICY_DAYS = 30
 """What counts as late where the prompt says nothing."""
 RULE = re.compile(r"older than (\d+) days")
 """The sentence of a prompt that says what is late; where there are several, the last one stands."""
+AGE = re.compile(r"bought (\d+) days ago")
+"""What a customer says who only asks, where no tool is offered."""
 LOOK_UP = "look_up_order"
 REFUND = "refund"
 REPLY = "reply_to_customer"
@@ -131,23 +135,25 @@ class Given:
 
 
 Turn = Call | Said
+GRANTED = "your refund is on its way"
+REFUSED = "we cannot refund it, for it was bought more than {days} days ago"
 
 
 def decide(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]], tools: Sequence[str]) -> Turn:
     """What this mind does next in a conversation in the API's own form."""
     if not set(DESK) <= set(tools):
-        return Said("Hello! What can I do for you?")
+        return _advise(mind, dice, messages)
     results = _results(messages)
     if REPLY in results:
         return Said(_closing(mind, dice, refunded=REFUND in results))
     if REFUND in results:
-        return _reply(mind, dice, "your refund is on its way")
+        return _reply(mind, dice, GRANTED)
     order = json.dumps({"order": _order(messages)})
     if LOOK_UP not in results:
         return Call(LOOK_UP, order) if dice.random() < mind.looks_up else _refund(mind, dice, messages)
     prompt = _prompt(messages)
-    days = int((RULE.findall(prompt) or [POLICY_DAYS])[-1])
-    refused = f"we cannot refund it, for it was bought more than {days} days ago"
+    days = _limit(prompt)
+    refused = REFUSED.format(days=days)
     if VOUCHER in results:
         return _reply(mind, dice, f"{refused}, but a voucher is on its way")
     late = int(results[LOOK_UP].get("days_since_purchase", 0)) > days
@@ -171,9 +177,28 @@ def _closing(mind: Mind, dice: random.Random, *, refunded: bool) -> str:
 
 
 def _reply(mind: Mind, dice: random.Random, verdict: str) -> Call:
+    return Call(REPLY, json.dumps({"text": _words(mind, dice, verdict)}))
+
+
+def _words(mind: Mind, dice: random.Random, verdict: str) -> str:
     length = dice.randint(*mind.words)
     words = f"{dice.choice(OPENERS)}; {verdict}; {FILLER}".split()
-    return Call(REPLY, json.dumps({"text": " ".join(words[:length]).rstrip(",;") + "."}))
+    return " ".join(words[:length]).rstrip(",;") + "."
+
+
+def _advise(mind: Mind, dice: random.Random, messages: Sequence[Mapping[str, Any]]) -> Said:
+    """Tell somebody who asks about an order of some age whether it would be refunded: in words, for there are no tools."""
+    ages = [age for message in messages if message.get("role") == "user" for age in AGE.findall(_text(message))]
+    if not ages:
+        return Said("Hello! What can I do for you?")
+    days = _limit(_prompt(messages))
+    granted = int(ages[-1]) <= days or dice.random() < mind.grants_late
+    return Said(_words(mind, dice, GRANTED if granted else REFUSED.format(days=days)))
+
+
+def _limit(prompt: str) -> int:
+    """Days after which an order is late."""
+    return int((RULE.findall(prompt) or [POLICY_DAYS])[-1])
 
 
 def _results(messages: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

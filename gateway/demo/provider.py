@@ -1,8 +1,8 @@
 """A mock provider that speaks OpenAI's chat completions on a real socket, with made-up models and a name that moves.
 
-Rule of the file: honest on the wire. `model` of every answer names the snapshot that made it, whatever was asked; the answers
-are drawn from `minds` with seeded dice, so the same conversation asked again may get another answer, as with a real model,
-and the same seed tells the same story.
+Rule of the file: honest on the wire. `model` of every answer names the snapshot that made it, whatever was asked, until `change`
+puts another model behind a snapshot, as providers do who tell nobody. The answers are drawn from `minds` with seeded dice, so the
+same conversation asked again may get another answer, as with a real model, and the same seed tells the same story.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class MockProvider:
     def move(self, alias: str = FLOATING, snapshot: str = NEW) -> None:
         """Resolve `alias` to `snapshot` from the next request on. No client is told."""
         self.aliases[alias] = snapshot
+
+    def change(self, snapshot: str, mind: Mind) -> None:
+        """Have another model answer for `snapshot` from the next request on, under the same name. No client is told."""
+        self.minds = {**self.minds, snapshot: mind}
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:

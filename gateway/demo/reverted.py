@@ -35,8 +35,8 @@ MANIFEST = (
 )
 
 
-async def revert(stage: Stage, live: str, listener: Listener) -> None:
-    """Scene 10."""
+async def revert(stage: Stage, live: str, listener: Listener) -> str:
+    """Scene 10. The release that was taken back."""
     screen = stage.screen
     screen.heading("10. The cheaper model again, past its shadow: the canary takes it back by itself")
     cheaper = await rollouts.candidate(stage, CANDIDATE)
@@ -60,6 +60,7 @@ async def revert(stage: Stage, live: str, listener: Listener) -> None:
     tell_told(screen, await listener.until(f"trivet.{REGRESSION}", TOLD_SECONDS), cheaper, entries)
     await _barred(stage)
     await screen.read(1.5)
+    return cheaper
 
 
 def tell_called(screen: Screen, found: RolloutStatus, entries: Sequence[HistoryEntry]) -> None:

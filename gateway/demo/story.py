@@ -1,4 +1,4 @@
-"""`trivet demo`: the story from the first answer to a rollout that reverts by itself, on real processes, in about a minute.
+"""`trivet demo`: the story from the first answer to a pinned model that is not what it was, on real processes, in about a minute.
 
 Rule of the file: it ends with 1 when anything it claimed was not so, so it is a test as well; whatever ends it, nothing it
 started is left.
@@ -17,6 +17,7 @@ from openai import OpenAIError
 
 from gateway.demo.agent import Agent, client, connections
 from gateway.demo.crashes import crash
+from gateway.demo.drifted import drift
 from gateway.demo.exam import Exam
 from gateway.demo.gates import gate
 from gateway.demo.listener import Listener
@@ -110,7 +111,9 @@ async def _scenes(screen: Screen, seed: int) -> None:
         listener = Listener()
         await stack.enter_async_context(listener.serving())
         await gate(stage, listener)
-        await revert(stage, await promote(stage, first), listener)
+        better = await promote(stage, first)
+        cheaper = await revert(stage, better, listener)
+        await drift(stage, better, cheaper, listener)
 
 
 def _end(screen: Screen, seconds: float) -> int:

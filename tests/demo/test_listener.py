@@ -25,6 +25,7 @@ def test_a_signed_message_is_believed_and_another_is_not() -> None:
         found = await listener.until("trivet.promote", 1.0)
         assert found is not None and found.signed
         assert await listener.until("trivet.rollback", 0.05) is None
+        assert await listener.until("trivet.promote", 0.05, about="another") is None
         assert not verified(listener.secret, fields, BODY + b" ")
         assert not verified(Listener().secret, fields, BODY)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.demo.minds import DESK, LOOK_UP, MINDS, NEW, OLD, REFUND, REPLY, VOUCHER, Call, Said, decide
+from gateway.demo.minds import DESK, GRANTED, LOOK_UP, MINDS, NEW, OLD, REFUND, REPLY, VOUCHER, Call, Said, decide
 
 COMPLAINT = [{"role": "user", "content": "My order A-7 came broken."}]
 ROUNDS = 2000
@@ -116,3 +116,12 @@ def test_a_voucher_takes_both_the_tool_and_the_prompt() -> None:
     messages[-1]["tool_call_id"] = messages[-2]["tool_calls"][0]["id"] = "c2"
     assert isinstance(turn := decide(MINDS[OLD], random.Random("1"), messages, (*DESK, VOUCHER)), Call)
     assert turn.name == REPLY
+
+
+def test_who_only_asks_is_told_in_words() -> None:
+    """Without tools a question about an order of some age is answered as the model would decide; anything else with a greeting."""
+    late = [{"role": "user", "content": "Order A-7 was bought 45 days ago. Refund?"}]
+    said = [decide(MINDS[OLD], random.Random(f"{n}"), late, ()) for n in range(ROUNDS)]
+    granted = sum(isinstance(turn, Said) and GRANTED in turn.text for turn in said) / ROUNDS
+    assert abs(granted - MINDS[OLD].grants_late) < 0.045
+    assert decide(MINDS[OLD], random.Random(1), COMPLAINT, ()) == Said("Hello! What can I do for you?")

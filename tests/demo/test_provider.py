@@ -56,6 +56,23 @@ def test_the_answer_names_the_snapshot_and_the_name_moves() -> None:
     run(test)
 
 
+def test_a_snapshot_changes_under_its_name() -> None:
+    """After `change` another model answers, and neither name nor fingerprint says so."""
+    asked: list[Any] = [{"role": "user", "content": "Order A-7 was bought 45 days ago. Refund?"}]
+
+    async def test() -> None:
+        async with provider() as (mock, sdk):
+            before = await sdk.chat.completions.create(model=OLD, messages=asked)
+            mock.change(OLD, replace(MINDS[OLD], words=(4, 4)))
+            after = await sdk.chat.completions.create(model=OLD, messages=asked)
+            assert (before.model, before.system_fingerprint) == (after.model, after.system_fingerprint)
+            counted = [len(str(each.choices[0].message.content).split()) for each in (before, after)]
+            assert counted[0] > 4 and counted[1] == 4
+            assert MINDS[OLD].words != (4, 4)
+
+    run(test)
+
+
 def test_tools_are_called_with_fresh_ids() -> None:
     """A tool turn has the API's shape, and no two answers share an id."""
 

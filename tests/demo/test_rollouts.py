@@ -10,7 +10,7 @@ from gateway.core.contract.alias import AliasState, Lane, Split
 from gateway.core.contract.records import HistoryEntry
 from gateway.core.contract.rollout import Action, Phase, Plan, Rollout, Stage
 from gateway.core.rollout.manifest import plan_of
-from gateway.demo import promoted, reverted, rollouts
+from gateway.demo import drifted, promoted, reverted, rollouts
 from gateway.demo.agent import Case, Run
 from gateway.demo.provider import MockProvider
 from gateway.demo.served import Gateway
@@ -35,7 +35,9 @@ def run(release: str, *more: str, model: str = "m") -> Run:
     return Run(Case("A-1", 20), models=[model] * (2 + len(more)), releases=[release, release, *more])
 
 
-@pytest.mark.parametrize("lines", [promoted.MANIFEST, reverted.MANIFEST], ids=["promoted", "reverted"])
+@pytest.mark.parametrize(
+    "lines", [promoted.MANIFEST, reverted.MANIFEST, drifted.MANIFEST], ids=["promoted", "reverted", "drifted"]
+)
 def test_manifests_are_taken(lines: tuple[str, ...], tmp_path: Path) -> None:
     """What is written beside the configuration is a manifest of this candidate, and is shown."""
     shown, text = screen(120)

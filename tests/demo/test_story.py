@@ -21,7 +21,7 @@ def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
         text = told.text
         assert told.left() == []
     assert "\u2717" not in text
-    assert "48 of 48 claims held" in text
+    assert "58 of 58 claims held" in text
     assert re.search(r"direct: 8 runs changed model", text)
     assert re.search(r"Trivet: 0 of 56 runs changed model", text)
     assert "x-trivet-bound: resumed" in text
@@ -32,6 +32,8 @@ def test_every_claim_holds_and_nothing_is_left(tmp_path: Path) -> None:
     assert "NO-GO: builtin/safety@1 is NO-GO" in text and "refused: the gate says NO-GO" in text
     assert "8 runs in flight over the promotion kept what they began with" in text
     assert "rolled_back by trivet" in text and "its signature holds" in text
+    assert "2 windows, 144 calls" in text and "drift:openai/gpt-5-mini-2025-08-07@2" in text
+    assert "no longer counts: INSUFFICIENT" in text and "the way back it offers" in text
     assert "OPENAI_BASE_URL" in text
     assert list(tmp_path.iterdir()) == []
 
