@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from gateway.cli import show
+from gateway.cli import drift_plot, show
 from gateway.cli.drift_probe import probe
 from gateway.cli.exits import Exit
 from gateway.cli.reach import HERE, Reach
@@ -62,7 +62,7 @@ def ack(snapshot: str, /, *, reason: str, reach: Reach = HERE) -> int:
 
 def _all(rows: list[DriftRow]) -> None:
     show.table(
-        ("model", "pin", "epoch#", "since", "why", "answers now", "used by"),
+        ("model", "pin", "epoch#", "since", "why", "answers now", "windows", "used by"),
         [
             (
                 row.snapshot,
@@ -71,6 +71,7 @@ def _all(rows: list[DriftRow]) -> None:
                 show.when(row.since_ms),
                 f"{row.alarm}, open" if row.open else row.alarm,
                 tuple(dict.fromkeys(each.model for each in row.observed)) or "nobody yet",
+                drift_plot.spark(row.tests),
                 tuple(dict.fromkeys(f"{use.alias} {use.role}" for use in row.used)),
             )
             for row in rows
@@ -107,6 +108,8 @@ def _one(rows: list[DriftRow]) -> None:
             ],
             empty="no answer has named a model yet",
         )
+        for test in row.tests:
+            drift_plot.plot(test)
         if row.open:
             _alarm(row)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateway.cli import show
+from gateway.cli import drift_plot, show
 from gateway.cli.exits import Exit
 from gateway.cli.reach import HERE, Reach
 
@@ -59,15 +59,17 @@ LEVEL = 0.01
 
 
 def _people(done: ProbeProgress) -> None:
+    from gateway.control.drift_windows import progress  # noqa: PLC0415
+
     show.line(f"{done.alias} {done.release} on {done.snapshot}: {done.prompts} prompts, {done.samples} answers each")
     show.table(
         ("window", "statistic", "p", "calls#"),
         [(show.when(each.at_ms), f"{each.statistic:.4f}", f"{each.p:.4f}", each.calls) for each in done.windows],
         empty="no window has been compared with the reference yet",
     )
-    if done.chances_past:
-        told = " ".join(f"{each:.3f}" for each in done.chances_past)
-        show.line(f"log-probabilities, oldest first: {told}")
+    for test in progress(done):
+        if test.points:
+            drift_plot.plot(test)
     if done.discarded:
         show.line(f"discarded because they were not whole in time: {done.discarded}")
     if done.told:

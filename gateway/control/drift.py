@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.control import drift_windows
 from gateway.control.desk import Desk, checked_reason
 from gateway.core.contract.alias import AliasState, Lane
 from gateway.core.contract.fault import Fault, Kind
@@ -22,6 +23,7 @@ from gateway.core.contract.sentinel import (
     DriftAcknowledged,
     DriftRow,
     DriftSeen,
+    DriftTest,
     DriftUse,
     Epoch,
     Proof,
@@ -61,7 +63,10 @@ async def status(desk: Desk, snapshot: str = "") -> list[DriftRow]:
     if snapshot:
         wanted = {snapshot} if await _known(desk, survey, snapshot) else set()
     kept = await epochs.load(desk.store, sorted(wanted))
-    rows = [_row(desk, survey, name, found.watched) for name, found in kept.items()]
+    tests = await drift_windows.watched(
+        desk.store, [name for name in wanted if snapshot or _probed(desk, survey, name)]
+    )
+    rows = [_row(desk, survey, name, found.watched, tests.get(name, ())) for name, found in kept.items()]
     return sorted(rows, key=lambda row: (not row.open, row.snapshot))
 
 
@@ -160,7 +165,13 @@ def _frozen(state: AliasState, snapshot: str) -> bool:
     return any(code.startswith(f"drift:{snapshot}@") for code in rollout.causes)
 
 
-def _row(desk: Desk, survey: Survey, snapshot: str, watched: Watched) -> DriftRow:
+def _probed(desk: Desk, survey: Survey, snapshot: str) -> bool:
+    """Whether probes are declared for an alias that names the snapshot."""
+    declared = [desk.settings.aliases.get(use.alias) for use in survey.uses(snapshot)]
+    return any(each is not None and each.probes is not None for each in declared)
+
+
+def _row(desk: Desk, survey: Survey, snapshot: str, watched: Watched, tests: tuple[DriftTest, ...]) -> DriftRow:
     epoch, uses = watched.epoch, survey.uses(snapshot)
     seen = [
         DriftSeen(endpoint, each.model, each.fingerprint, each.since_ms, each.at_ms, each.mismatch)
@@ -180,6 +191,7 @@ def _row(desk: Desk, survey: Survey, snapshot: str, watched: Watched) -> DriftRo
         observed=tuple(seen),
         used=uses,
         advice=tuple(_advice(desk, survey, snapshot, epoch)) if watched.open else (),
+        tests=tests,
     )
 
 

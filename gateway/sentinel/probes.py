@@ -186,6 +186,8 @@ async def _chances(post: Post, probed: Target, prober: Prober, until: float) -> 
             f"({probed.party.release.id}): statistic {series.chances_past[-1]:.3f}, threshold {limit:.3f} from "
             f"{len(series.chances_past) - 1} windows before"
         )
+        if series.chances_reference_ms:
+            test += f"; reference of {rules.moment(series.chances_reference_ms)}"
         await _alarm(post, probed, Alarm.LOGPROB, "the first token's probabilities of the reference", "others", test)
         return series, f"ALARM: {test}"
     return series, _why(failures)
@@ -304,4 +306,6 @@ def _progress(probed: Target, series: Series, watched: Watched, told: str, now_m
         epoch=watched.epoch.number,
         alarm=str(watched.epoch.alarm or "") if watched.open else "",
         told=told,
+        chances_limit=rules.chances_limit(series),
+        chances_ms=series.chances_reference_ms,
     )

@@ -136,7 +136,7 @@ def chanced(series: Series, samples: Sequence[Mapping[str, float]], failed: int,
     window, rest = held[: logprobs.WINDOW], held[logprobs.WINDOW :]
     series = replace(series, chances_open=rest, chances_failed=0)
     if not series.chances_reference:
-        return replace(series, chances_reference=window)
+        return replace(series, chances_reference=window, chances_reference_ms=now_ms)
     value = logprobs.statistic(series.chances_reference, window)
     past = (*series.chances_past, value)[-logprobs.PAST - 1 :]
     ready = len(past) >= logprobs.ENOUGH

@@ -6,7 +6,7 @@ Rule of the file: a series is changed from what was read or not at all, so two w
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -57,8 +57,27 @@ def _read(data: bytes | None) -> Series:
 async def passive(store: Store, snapshot: str, name: str) -> Passive:
     """What the traffic of a release shows; nothing where there is none, or what this version cannot read."""
     data = await store.do("HGET", store.keys.probe(snapshot), name)
+    found = _either(b"passive:", data) if data else Passive()
+    return found if isinstance(found, Passive) else Passive()
+
+
+async def every(store: Store, snapshots: Iterable[str]) -> dict[str, dict[str, Series | Passive]]:
+    """Everything that is kept of each snapshot, by field; what this version cannot read is left out."""
+    names = list(snapshots)
+    answers = await store.read_many([("HGETALL", store.keys.probe(name)) for name in names]) if names else []
+    found: dict[str, dict[str, Series | Passive]] = {}
+    for name, answer in zip(names, answers, strict=True):
+        fields = answer if isinstance(answer, Mapping) else dict(zip(answer[::2], answer[1::2], strict=True))
+        kept = {field.decode(): _either(field, data) for field, data in fields.items()}
+        found[name] = {field: each for field, each in kept.items() if each not in (Series(), Passive())}
+    return found
+
+
+def _either(field: bytes, data: bytes) -> Series | Passive:
+    if not field.startswith(b"passive:"):
+        return _read(data)
     try:
-        return msgspec.json.decode(data, type=Passive) if data else Passive()
+        return msgspec.json.decode(data, type=Passive)
     except msgspec.DecodeError:
         return Passive()
 

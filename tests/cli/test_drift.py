@@ -8,10 +8,13 @@ import pytest
 
 from gateway.cli import drift
 from gateway.cli.reach import Reach
-from gateway.core.contract.sentinel import DriftAcknowledged, DriftRow, DriftSeen, DriftUse
+from gateway.core.contract.sentinel import DriftAcknowledged, DriftPoint, DriftRow, DriftSeen, DriftTest, DriftUse
 
 NAME = "openai/gpt-4o-2024-08-06"
 SEEN = DriftSeen("eu", "gpt-4o-mini", "fp_9", 1_795_392_000_000, 1_795_392_060_000, mismatch=True)
+
+
+TEST = DriftTest("rel_1", "mmd", (DriftPoint("11-22", 0.5), DriftPoint("11-23", 0.001)), 0.01, 1_795_392_000_000, "")
 
 
 def row(*, is_open: bool) -> DriftRow:
@@ -30,6 +33,7 @@ def row(*, is_open: bool) -> DriftRow:
         observed=(SEEN,),
         used=(DriftUse("agent", "stable", "rel_1"),),
         advice=("agent: `trivet rollback agent --to rel_0`",) if is_open else (),
+        tests=(TEST,),
     )
 
 
@@ -58,7 +62,10 @@ def test_people_read_what_answers_and_what_to_do(
     for word in ("pinned", "model", "gpt-4o-mini", "agent stable", "trivet rollback agent --to rel_0"):
         assert word in " ".join(out.split())
     assert f"{NAME}: gpt-4o-mini in place of gpt-4o-2024-08-06" in " ".join(err.split())
+    assert ("p ▂█" in out) is (not which)
     if which:
+        assert "reference of 2026-11-23" in out and "alarm when two in a row reach the mark at p 0.01" in out
+        assert "11-23     0.0010  " in out and "┿" in out
         assert "fp_9" in out and "not the pinned one" in out
 
 

@@ -71,7 +71,11 @@ def test_people_read_the_windows(monkeypatch: pytest.MonkeyPatch, capfd: pytest.
     say(monkeypatch, GOING, msgspec.structs.replace(DONE, alarm="probe", told="ALARM: MMD", discarded=2))
     drift_probe.probe("agent")
     out, err = capfd.readouterr()
-    for word in ("rel_1", "4 prompts", "0.4000", "0.010 0.020", "discarded", "2"):
+    for word in ("rel_1", "4 prompts", "0.4000", "discarded", "2"):
         assert word in out
+    assert [line.split() for line in out.splitlines() if "window" in line and "0.0" in line] == [
+        ["window", "-1", "0.010", "│"], ["last", "window", "0.020", "│"],
+    ]  # fmt: skip
+    assert "1970-01-01 00:00     0.4000  ━━━━━" in out, "a bar per window, against the mark"
     for word in ("7 of 20 answers", "ALARM: MMD", "trivet drift status openai/gpt-5"):
         assert word in err

@@ -201,6 +201,8 @@ async def test_log_probabilities_are_watched(scene: Scene, window: Window) -> No
     test = (await epoch(scene)).epoch.test
     assert "log-probabilities" in test
     assert "threshold 1.000" in test
+    assert "reference of 20" in test
+    assert (moved.chances_limit, len(first.chances_past)) == (1.0, 5)
 
 
 async def test_the_budget_of_a_day_holds(scene: Scene, settings: Settings) -> None:

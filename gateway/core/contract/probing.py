@@ -53,6 +53,7 @@ class Series(msgspec.Struct, frozen=True, omit_defaults=True):
     chances: bool | None = None
     """Whether answers come with log-probabilities; None while nobody asked."""
     chances_reference: Chances = ()
+    chances_reference_ms: int = 0
     chances_open: Chances = ()
     chances_past: tuple[float, ...] = ()
     """Statistics of whole windows of log-probabilities, oldest first."""
@@ -121,3 +122,7 @@ class ProbeProgress(Record, frozen=True):
     """Why the epoch is open: empty when nothing is."""
     told: str
     """What this call came to, in words."""
+    chances_limit: float | None = None
+    """What the newest of them had to exceed; None while there was too little to judge by."""
+    chances_ms: int = 0
+    """When their reference was recorded."""

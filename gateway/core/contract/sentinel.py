@@ -221,6 +221,30 @@ class DriftSeen(Record, frozen=True):
     mismatch: bool
 
 
+class DriftPoint(Record, frozen=True):
+    """One value that a test came to."""
+
+    name: str
+    """When, or of what."""
+    value: float
+
+
+class DriftTest(Record, frozen=True):
+    """What watches a release's behaviour, and what it came to lately."""
+
+    release: str
+    test: str
+    """`mmd`: p of windows of answers, an alarm below `limit` twice in a row. `logprob`: statistic of windows, an alarm above it.
+    `traffic`: evidence that a share of the traffic rose, by share; above `limit` a window begins."""
+    points: tuple[DriftPoint, ...]
+    """Oldest first."""
+    limit: float | None
+    """None while there is too little to judge by."""
+    reference_ms: int
+    """When the reference was recorded; 0 for none yet."""
+    note: str
+
+
 class DriftRow(Record, frozen=True):
     """One snapshot: `trivet drift status`."""
 
@@ -241,6 +265,8 @@ class DriftRow(Record, frozen=True):
     used: tuple[DriftUse, ...]
     advice: tuple[str, ...]
     """What to do, a sentence each; empty while nothing is open."""
+    tests: tuple[DriftTest, ...] = ()
+    """Where probes are declared, or one snapshot was asked for."""
 
 
 class DriftAcknowledged(Record, frozen=True):
