@@ -52,6 +52,9 @@ class Counted:
         """Whether the detector of a release's traffic has raised an alarm since the last look of this process."""
         before = self.alarms.get((alias, release))
         self.alarms[alias, release] = found.alarms
+        if before is None:
+            for metric in passive.METRICS:  # there from the start, so that the first alarm is an increase
+                self._registry.counter("passive_alarms_total", alias, metric)
         if before is None or found.alarms <= before:
             return False
         self._registry.counter("passive_alarms_total", alias, found.alarm).n += 1

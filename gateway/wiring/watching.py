@@ -27,6 +27,7 @@ class Counted:
         self.standing: Mapping[str, Watched] = {}
         for alarm in RAISED:  # there from the start, so that the first alarm is an increase
             registry.counter("drift_alarms_total", alarm.value)
+        registry.counter("drift_moves_total")
         registry.source(self.read)
 
     def read(self) -> Iterator[Reading]:
