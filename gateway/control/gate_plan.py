@@ -165,7 +165,7 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
     """What a run would ask and cost. Raises Fault as `prepare`."""
     made = await prepare(desk, order)
     policy = gates.policy(desk.settings.aliases[order.alias])
-    sizes = {run.kind: run.items for run, _ in made.suites}
+    groups = {run.kind: [item.group for item in suite.items] for run, suite in made.suites}
     usual, most = Reckoned(book(desk)), Reckoned(book(desk))
     rubrics = 0
     for run, suite in made.suites:
@@ -180,7 +180,9 @@ async def plan(desk: Desk, order: Order) -> GatePlan:
                 usual.add(made.judge.release, 400 * BYTES_PER_TOKEN, 50, 2 * run.repeats)
                 most.add(made.judge.release, 800 * BYTES_PER_TOKEN, JUDGE_TOKENS, 2 * run.repeats)
     forecasts = {
-        each.kind: forecast(each, sizes[each.kind], policy.alpha) for each in policy.suites if each.kind in sizes
+        each.kind: forecast(each, len(groups[each.kind]), policy.alpha, groups=groups[each.kind])
+        for each in policy.suites
+        if each.kind in groups
     }
     rows = tuple(
         GateSuite(

@@ -36,6 +36,11 @@ Drop = tuple[str, str, float]
 """Item id, group (empty: its own), and how much worse the candidate is on it, -1 to 1."""
 
 
+def source_of(item: str, group: str) -> str:
+    """What an item may depend on others by: its group, or itself."""
+    return group or f"\0{item}"
+
+
 def share_bounds(count: int, items: int, alpha: float) -> Bounds:
     """Clopper and Pearson's bounds of a share, each side missed with probability at most `alpha`."""
     low, high = clopper_pearson(count, items, 1 - 2 * alpha)
@@ -45,7 +50,7 @@ def share_bounds(count: int, items: int, alpha: float) -> Bounds:
 def bounds_of_means(drops: Sequence[Drop], margin: float, alpha: float) -> Bounds:
     """Bounds of the mean drop of at least one item, each side missed with probability `alpha`. Order does not matter."""
     ordered = sorted(drops)
-    sources = Counter(group or f"\0{item}" for item, group, _ in ordered)
+    sources = Counter(source_of(item, group) for item, group, _ in ordered)
     if len(ordered) < ENOUGH or len(sources) < SOURCES:
         return _betting(ordered, sources, alpha)
     values = [drop for *_, drop in ordered]
@@ -63,7 +68,7 @@ def _betting(ordered: Sequence[Drop], sources: Counter[str], alpha: float) -> Bo
     given. A bet may depend on the sources before, so they are looked at in an order that nobody's answers chose."""
     sums: dict[str, list[float]] = {}
     for item, group, drop in ordered:
-        sums.setdefault(group or f"\0{item}", []).append(drop)
+        sums.setdefault(source_of(item, group), []).append(drop)
     largest = max(sources.values())
     scale = len(sums) * largest / len(ordered)
     names = sorted(sums, key=lambda name: hashlib.sha256(name.encode()).digest())

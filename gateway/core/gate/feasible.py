@@ -6,12 +6,14 @@ share of items that flip each way between two equally good releases, and is told
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp, lgamma, log, sqrt
 from statistics import NormalDist
 
 from gateway.core.contract.suite import SuiteKind
-from gateway.core.gate.bounds import bounds_of_means
+from gateway.core.gate.bounds import bounds_of_means, share_bounds, source_of
 from gateway.core.gate.policy import Declared
 from gateway.core.gate.regression import LEAST_REPEATS
 from gateway.core.stats.tango import z_score
@@ -68,8 +70,11 @@ def power(items: int, margin: float, flips: float = FLIPS, alpha: float = 0.05) 
     return min(total, 1.0)
 
 
-def forecast(declared: Declared, items: int, alpha: float = 0.05, flips: float = FLIPS) -> Feasible:
-    """What a suite of `items` items can show under what is declared of it."""
+def forecast(
+    declared: Declared, items: int, alpha: float = 0.05, flips: float = FLIPS, *, groups: Sequence[str] = ()
+) -> Feasible:
+    """What a suite of `items` items can show under what is declared of it. `groups` names each item's source, empty for its
+    own; items of one source count about as one."""
     if declared.kind is SuiteKind.REGRESSION:
         possible = declared.asked >= LEAST_REPEATS
         word = "" if possible else f"; {LEAST_REPEATS} repeats are needed, {declared.asked} are declared"
@@ -77,32 +82,35 @@ def forecast(declared: Declared, items: int, alpha: float = 0.05, flips: float =
         return Feasible(declared.suite, items, 1, possible, None, flips, say)
     margin = declared.tolerated
     least = smallest(margin, alpha) if 0 < margin < 1 else 10**9
+    drops = [(str(at), groups[at] if groups else "", 0.0) for at in range(items)]
+    sources = Counter(source_of(item, group) for item, group, _ in drops)
     once = declared.asked == 1
+    possible = items >= least and (
+        (once and len(sources) == items) or bounds_of_means(drops, margin, alpha).high < margin
+    )
     if declared.ceiling is not None:
         least = max(least, smallest_under(declared.ceiling, alpha))
-    possible = items >= least and (once or _means_can(items, margin, alpha))
-    chance = power(items, margin, flips, alpha) if once and possible else None if possible else 0.0
-    return Feasible(
-        declared.suite, items, least, possible, chance, flips, _say(declared, items, (least, chance), flips)
-    )
+        scale = len(sources) * max(sources.values(), default=1) / max(items, 1)
+        possible = possible and share_bounds(0, len(sources), alpha).high * scale <= declared.ceiling
+    chance = power(len(sources), margin, flips, alpha) if once and possible else None if possible else 0.0
+    say = _say(declared, (items, len(sources)), (least, chance), flips)
+    return Feasible(declared.suite, items, least, possible, chance, flips, say)
 
 
-def _say(declared: Declared, items: int, found: tuple[int, float | None], flips: float) -> str:
-    least, chance = found
+def _say(declared: Declared, counted: tuple[int, int], found: tuple[int, float | None], flips: float) -> str:
+    (items, sources), (least, chance) = counted, found
     begin = f"{declared.suite}: {items} items for a margin of {declared.tolerated * 100:g} pp"
     if items < least:
         return (
             f"{begin}; it cannot pass below {least} items, whatever the candidate does: widen the margin or add items"
         )
+    if chance == 0.0 and sources < items:
+        return f"{begin}; they come from {sources} sources, and what shares a `group` counts as one: it cannot pass, add sources"
     if chance == 0.0:
         return f"{begin}; asked {declared.asked} times each it cannot pass: ask once, or add items"
     if chance is None:
         return f"{begin}, asked {declared.asked} times each"
     return f"{begin}; an equally good candidate passes in {chance:.0%} of runs if {flips:.0%} of items flip each way"
-
-
-def _means_can(items: int, margin: float, alpha: float) -> bool:
-    return bounds_of_means([(str(at), "", 0.0) for at in range(items)], margin, alpha).high < margin
 
 
 def _log_chance(b: int, c: int, items: int, flips: float) -> float:

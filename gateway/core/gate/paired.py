@@ -11,6 +11,7 @@ differences per item with a clustered standard error (Miller, arXiv 2411.00640) 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, fsum
@@ -19,7 +20,7 @@ from statistics import NormalDist
 from gateway.core.contract.evidence import MetricReport, Score, SuiteEvidence, Word
 from gateway.core.contract.suite import SuiteKind
 from gateway.core.gate import regression
-from gateway.core.gate.bounds import Bounds, bounds_of_means, share_bounds
+from gateway.core.gate.bounds import Bounds, bounds_of_means, share_bounds, source_of
 from gateway.core.gate.policy import Declared, Policy
 from gateway.core.stats.tango import interval, z_score
 
@@ -166,15 +167,25 @@ def _regressions(suite: SuiteEvidence, scores: Sequence[Score], items: Sequence[
 
 
 def _ceiling(items: Sequence[Item], told: Sequence[Item], policy: Policy) -> Bounds:
-    """Bounds of the share of items that the candidate fails. Failures of repeats are averaged in each item first: such a
-    share varies less than a yes or no of the same mean, so rounding the sum outwards keeps the bound."""
-    worst = fsum(1 - item.worst for item in items)
-    plain = fsum(1 - item.candidate for item in told)
-    below = (min(floor(plain + 1e-9), len(told)), len(told))
-    above = (min(ceil(worst - 1e-9), len(items)), len(items))
-    found = share_bounds(*below, policy.alpha)
-    high = found.high if above == below else share_bounds(*above, policy.alpha).high
-    return Bounds(plain / len(told), found.low, high, "clopper_pearson")
+    """Bounds of the share of items that the candidate fails. What shares a source is one trial, since it may fail together.
+    Failures of repeats, and of a source's items, are averaged first: such a share varies less than a yes or no of the same
+    mean, so rounding the sum outwards keeps the bound."""
+    plain, trials, scale = _trials([(item, 1 - item.candidate) for item in told])
+    low = share_bounds(min(floor(plain + 1e-9), trials), trials, policy.alpha).low * scale
+    worst, trials, scale = _trials([(item, 1 - item.worst) for item in items])
+    high = share_bounds(min(ceil(worst - 1e-9), trials), trials, policy.alpha).high * scale
+    return Bounds(fsum(1 - item.candidate for item in told) / len(told), low, min(high, 1.0), "clopper_pearson")
+
+
+def _trials(failed: Sequence[tuple[Item, float]]) -> tuple[float, int, float]:
+    """Sum and number of independent trials, one per source: its items' failures over the size of the largest; and what makes
+    their share that of the items."""
+    sums: dict[str, float] = {}
+    for item, share in failed:
+        source = source_of(item.id, item.group)
+        sums[source] = sums.get(source, 0.0) + share
+    largest = max(Counter(source_of(item.id, item.group) for item, _ in failed).values())
+    return fsum(sums.values()) / largest, len(sums), len(sums) * largest / len(failed)
 
 
 def _under(outcome: Outcome, bound: Bounds, ceiling: float) -> Outcome:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.contract.evidence import Word
 from gateway.core.contract.suite import SuiteKind
 from gateway.core.gate.feasible import forecast, power, smallest, smallest_under
 from gateway.core.gate.paired import compare
-from gateway.core.gate.policy import Declared
+from gateway.core.gate.policy import Declared, Policy
 from tests.core.gate.evidences import declared, flips, suite
 
 TASK, SAFETY, REGRESSION = SuiteKind.TASK, SuiteKind.SAFETY, SuiteKind.REGRESSION
@@ -75,3 +76,25 @@ def test_what_is_told_before_a_run(found: Declared, items: int, possible: bool, 
     made = forecast(found, items)
     assert made.possible is possible
     assert told in made.say
+
+
+@pytest.mark.parametrize(
+    ("found", "sources", "possible", "told"),
+    [
+        (Declared("s@1", "d", TASK), 6, False, "they come from 6 sources"),
+        (Declared("s@1", "d", SAFETY, margin=0.5, ceiling=0.1), 20, False, "they come from 20 sources"),
+        (Declared("s@1", "d", SAFETY, margin=0.5, ceiling=0.2), 20, True, "an equally good candidate passes"),
+    ],
+)
+def test_items_of_one_source_are_forecast_as_the_test_takes_them(
+    found: Declared, sources: int, possible: bool, told: str
+) -> None:
+    """A suite of two hundred items that come from few sources is said beforehand to be one that cannot pass, where the very test
+    does not pass it without a single failure."""
+    groups = [f"g{at % sources}" for at in range(200)]
+    made = forecast(found, 200, groups=groups)
+    assert made.possible is possible
+    assert told in made.say
+    clean = [replace(score, group=group) for score, group in zip(flips(200), groups, strict=True)]
+    policy = Policy((found,))
+    assert (compare(suite(clean, found.kind), found, policy).verdict is Word.GO) is possible

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import ceil
 from statistics import NormalDist, fmean
 
@@ -141,6 +141,26 @@ def test_silence_is_no_pass_and_no_failure() -> None:
     assert compared(silent).verdict is Word.INSUFFICIENT
     partly = [Score(f"i{at}", (1.0,) * 3, (1.0,) * 5) for at in range(120)]
     assert compared(partly, repeats=5).verdict is not Word.GO
+
+
+def test_a_ceiling_counts_sources_and_not_their_items() -> None:
+    """Items of one source may all fail together: twenty sources without a failure show no more than twenty items would, however many
+    items each has, and a candidate that fails a source in ten is let through in at most one run in twenty."""
+    dice, passed = random.Random(5), 0
+
+    def scores(failing: Collection[int], each: int = 10, sources: int = 20) -> tuple[Score, ...]:
+        cells = [(source, at, float(source not in failing)) for source in range(sources) for at in range(each)]
+        return tuple(Score(f"{source}-{at}", (one,), (1.0,), f"g{source}") for source, at, one in cells)
+
+    clean = compared(scores(()), SAFETY, margin=0.9, ceiling=0.1)
+    assert (clean.verdict, clean.ceiling_bound) == (Word.INSUFFICIENT, pytest.approx(1 - 0.05 ** (1 / 20)))
+    assert compared(scores((), sources=30), SAFETY, margin=0.9, ceiling=0.1).verdict is Word.GO
+    for _ in range(400):
+        failing = {source for source in range(40) if dice.random() < 0.1}
+        passed += compared(scores(failing, sources=40), SAFETY, margin=0.9, ceiling=0.1).verdict is Word.GO
+    assert passed / 400 <= 0.05
+    uneven = (*scores((0,), 50, 1), *(Score(f"i{at}", (1.0,), (1.0,)) for at in range(50)))
+    assert compared(uneven, SAFETY, margin=0.9, ceiling=0.3).verdict is not Word.GO, "half of the items fail"
 
 
 def test_a_ceiling_is_held_beside_the_margin() -> None:
