@@ -264,6 +264,6 @@ class Facts(msgspec.Struct, frozen=True):
     shadow: ShadowFacts | None = None
     gate: GateFacts = GateFacts("MISSING")
     alarms: tuple[str, ...] = ()
-    """Causes from outside the rollout: `drift`, `undeclared`, `nameless_tools`, `model_mismatch`."""
+    """Causes from outside the rollout: `drift`, `undeclared`, `nameless_tools`, `events_lost`."""
     errors: int = 0
     """Times in a row that the facts could not be read."""

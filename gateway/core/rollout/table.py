@@ -181,7 +181,6 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "missing_outcomes": Cause("outcomes are missing from one arm more than from the other", clears=True),
         "events_lost": Cause("the stream of events was trimmed before it was counted", event=True),
         "drift": Cause("the model behind the stable or the candidate release changed", event=True),
-        "model_mismatch": Cause("a provider answered with another model than the pinned one", event=True),
         "undeclared": Cause("prompts or tools are sent that no release declares", freezes=_HIGH, event=True),
         "nameless_tools": Cause("too many requests that carry tools name no run", freezes=_HIGH),
         "gate_no_go": Cause("the gate says NO-GO", clears=True, lifted_by=Word.OVERRIDE),
