@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Self
 
+import anyio
 import msgspec
 import pytest
 
+from gateway.core.contract.alias import Shadow, Split
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.probing import ProbeProgress
 from gateway.core.contract.release import Snapshot
@@ -18,11 +24,12 @@ from gateway.core.contract.sentinel import Alarm
 from gateway.core.pinning.identity import acknowledged
 from gateway.core.stats.mmd import LEVEL
 from gateway.sentinel import asking
-from gateway.sentinel.probes import Post, is_due, target, work
+from gateway.sentinel.probes import AT_ONCE, Post, is_due, target, work
 from gateway.settings.model import AliasSettings, ProbeDeclared, ReleaseSettings, Settings
-from gateway.store import epochs, probes
-from tests.provider import Behaviour, Received, Reply, answer, chat_body, drop, hang
-from tests.sentinel.conftest import Scene
+from gateway.store import aliases, epochs, probes
+from tests.provider import Behaviour, Received, Reply, answer, chat_body, completion, drop, hang
+from tests.sentinel.conftest import Port, Scene, gateway
+from tests.store.servers import RealRedis
 
 pytestmark = pytest.mark.anyio
 HOUR = 3_600_000
@@ -148,27 +155,83 @@ async def test_another_model_behind_the_name_is_flagged(scene: Scene, settings: 
     assert not (await window()).alarm
 
 
-TROUBLE: list[Behaviour] = [answer({}, 429), answer({}, 503), drop, hang]
+def probes_only(behaviour: Behaviour, live: Behaviour) -> Behaviour:
+    """Probes are answered so, and agents otherwise."""
+
+    async def behave(received: Received, reply: Reply) -> None:
+        asked = received.json["messages"][-1]["content"]
+        await (live if asked == LIVE else behaviour)(received, reply)
+
+    return behave
 
 
-@pytest.mark.parametrize("behaviour", TROUBLE, ids=["429", "503", "drop", "hang"])
-async def test_a_provider_in_trouble_raises_nothing(
-    scene: Scene, window: Window, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
+async def slow(received: Received, reply: Reply) -> None:
+    """The right answer, when nobody waits for it any more."""
+    await asyncio.sleep(0.5)
+    await mind(1)(received, reply)
+
+
+class Traffic:
+    """Agents that ask without a pause, inside its `with`: what each got, and in how many seconds."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.got: list[tuple[int, bytes, float]] = []
+        self._scene, self._over = scene, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while len(self.got) < 25 or not self._over.wait(0.005):
+            began = time.monotonic()
+            got = self._scene.gateway.chat("agent", messages=[{"role": "user", "content": LIVE}])
+            self.got.append((got.status, got.body, time.monotonic() - began))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+    def unharmed(self) -> bool:
+        """Each got the one answer, and as fast as ever."""
+        return {each[:2] for each in self.got} == {self.got[0][:2]} and median(each[2] for each in self.got) < 0.15
+
+
+LIVE = "Hello?"
+BUSY = {"retry-after": "60", "x-ratelimit-remaining-requests": "0"}
+TROUBLE: dict[str, Behaviour] = {
+    "slow": slow,
+    "silent": hang,
+    "errors": answer({"error": {"message": "no"}}, 503),
+    "lost": drop,
+    "429": answer({"error": {"message": "busy"}}, 429, BUSY),
+}
+
+
+@pytest.mark.parametrize("how", TROUBLE)
+async def test_a_provider_that_answers_probes_badly_raises_no_alarm_and_harms_nobody(
+    scene: Scene, window: Window, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Windows that cannot be whole are discarded and counted, live traffic is not held back, and the next whole one is compared as if nothing had been."""
-    scene.provider.default = mind(1)
+    """Slowly, with errors or with 429: windows that cannot be whole are discarded and counted, every agent meanwhile gets its answer
+    as fast as ever, and the next whole window is compared as if nothing had been."""
+    said = completion("Hi.", "gpt-4o-2024-11-20")
+    scene.provider.default = probes_only(mind(1), said)
     await window()
-    scene.provider.default = behaviour
+    scene.provider.default = probes_only(TROUBLE[how], said)
     monkeypatch.setattr(asking, "CALL_SECONDS", 0.2)
-    asked = len(scene.provider.requests)
-    for number in (1, 2):
-        found = await window()
-        assert (found.discarded, found.windows, found.alarm) == (number, (), "")
-        assert "not whole in time" in found.told
-    assert len(scene.provider.requests) - asked < 60, "it is left alone"
+    with Traffic(scene) as agents:
+        for number in (1, 2):
+            found = await window()
+            assert (found.discarded, found.windows, found.alarm) == (number, (), "")
+            assert "not whole in time" in found.told
+    assert agents.unharmed()
+    asked = [each for each in scene.provider.requests if each.json["messages"][-1]["content"] != LIVE]
+    assert len(asked) - PROMPTS * SAMPLES < 30, "it is left alone"
+    assert (await epoch(scene)).epoch.number == 1
     assert not any(name.startswith("breaker_state") and value for name, value in scene.gateway.counted.items())
     monkeypatch.setattr(asking, "CALL_SECONDS", 30.0)
-    scene.provider.default = mind(3)
+    scene.provider.default = probes_only(mind(3), said)
     healed = await window()
     assert (len(healed.windows), healed.alarm) == (1, "")
 
@@ -205,17 +268,18 @@ async def test_log_probabilities_are_watched(scene: Scene, window: Window) -> No
     assert (moved.chances_limit, len(first.chances_past)) == (1.0, 5)
 
 
-async def test_the_budget_of_a_day_holds(scene: Scene, settings: Settings) -> None:
-    """Calls over it are not made; the window waits for the next day, and nothing is held against the provider."""
+@pytest.mark.parametrize(("limit", "most"), [({"calls": 12}, 12), ({"budget": 12 * 11e-6}, 12 + AT_ONCE - 1)])
+async def test_the_budget_of_a_day_holds(scene: Scene, settings: Settings, limit: dict[str, Any], most: int) -> None:
+    """Calls, and money, over it are not spent; the window waits for the next day, and nothing is held against the provider."""
     scene.provider.default = mind(1)
-    few = msgspec.structs.replace(settings, probes=msgspec.structs.replace(settings.probes, calls=12))
+    few = msgspec.structs.replace(settings, probes=msgspec.structs.replace(settings.probes, **limit))
     post = Post(scene.store, few, scene.port, scene.clock)
     probed = await target(post, "agent", scene.ids()[0])
     for _ in range(4):
         done = await work(post, probed, begin=True)
-    assert len(scene.provider.requests) == 12
+    assert 12 <= len(scene.provider.requests) <= most
     assert (done.failed, done.discarded) == (0, 0)
-    assert "used up" in done.told
+    assert f"used up (probes.{next(iter(limit))})" in done.told
 
 
 async def test_what_cannot_be_probed_is_said(scene: Scene, settings: Settings) -> None:
@@ -230,6 +294,37 @@ async def test_what_cannot_be_probed_is_said(scene: Scene, settings: Settings) -
     Path(settings.aliases["agent"].probes.prompts).unlink()  # type: ignore[union-attr]
     with pytest.raises(Fault, match="probe_prompts"):
         await target(Post(scene.store, settings, scene.port, scene.clock), "agent", scene.ids()[0])
+
+
+async def test_probes_take_nothing_from_anybody(
+    sentinel_redis: RealRedis, tmp_path: Path, settings: Settings, scene: Scene
+) -> None:
+    """A whole window of an alias with a shadow, a rollout and a caller with one request a minute: nothing is offered to the shadow,
+    nobody is exposed, no event is told, and the caller has its request still, which counts everywhere."""
+    limits = {"default": {"limits": {"requests_per_minute": 1}}}
+    candidate = scene.kept[1]
+    with gateway(sentinel_redis, tmp_path / "other", scene.provider, tenants=limits, capture="full") as other:
+        other.ready()
+        split = Split(candidate=candidate.id, salt="s", weights={"*": 5_000}, since=2)
+        shadow = Shadow(scene.kept[2].id, "salt", 10_000)
+        state = await aliases.get(scene.store, "agent")
+        assert state is not None
+        other.move(msgspec.structs.replace(state, version=2, split=split, shadows=(shadow,)), scene.kept[0])
+        scene.provider.default = mind(1)
+        post = Post(scene.store, settings, lambda: Port(f"http://127.0.0.1:{other.port}"), scene.clock)
+        probed = await target(post, "agent", scene.ids()[0])
+        while (await work(post, probed, begin=True)).going:
+            pass
+        keys = scene.store.keys
+        streams = [keys.shadow_jobs(), keys.exposures("agent"), keys.events("agent"), keys.steps("agent")]
+        assert len(scene.provider.requests) == PROMPTS * SAMPLES + 1
+        assert [await scene.store.do("XLEN", key) for key in streams] == [0, 0, 0, 0]
+        assert [other.chat("agent").status for _ in range(2)] == [200, 429]
+        with anyio.fail_after(5):
+            while [await scene.store.do("XLEN", key) > 0 for key in streams] != [True, True, True, True]:
+                await anyio.sleep(0.01)
+        roles = {name.split(",")[2] for name in other.counted if name.startswith("tokens_total")}
+        assert roles == {"probe", "live"}
 
 
 async def test_probes_are_no_traffic(scene: Scene, window: Window) -> None:
