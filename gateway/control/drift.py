@@ -7,7 +7,7 @@ said it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -45,6 +45,8 @@ class Survey:
     states: Mapping[str, AliasState]
     releases: Mapping[str, Release]
     proofs: Mapping[str, Callable]
+    open: frozenset[str] = frozenset()
+    """Snapshots with an alarm that nobody has acknowledged, as far as looked up: none of them is a way back."""
 
     def uses(self, snapshot: str) -> tuple[DriftUse, ...]:
         """Who names a snapshot."""
@@ -59,14 +61,15 @@ class Survey:
 async def status(desk: Desk, snapshot: str = "") -> list[DriftRow]:
     """The snapshots that aliases name, those with an open epoch first; or one of them. Raises Fault 404 `snapshot_unknown`."""
     survey = await _survey(desk)
-    wanted = {release.triple.model for release in survey.releases.values()}
+    names = wanted = {release.triple.model for release in survey.releases.values()}
     if snapshot:
         wanted = {snapshot} if await _known(desk, survey, snapshot) else set()
-    kept = await epochs.load(desk.store, sorted(wanted))
+    kept = await epochs.load(desk.store, sorted(names | wanted))
+    survey = replace(survey, open=frozenset(name for name, found in kept.items() if found.watched.open))
     tests = await drift_windows.watched(
         desk.store, [name for name in wanted if snapshot or _probed(desk, survey, name)]
     )
-    rows = [_row(desk, survey, name, found.watched, tests.get(name, ())) for name, found in kept.items()]
+    rows = [_row(desk, survey, name, kept[name].watched, tests.get(name, ())) for name in wanted if name in kept]
     return sorted(rows, key=lambda row: (not row.open, row.snapshot))
 
 
@@ -214,8 +217,9 @@ def _advice(desk: Desk, survey: Survey, snapshot: str, epoch: Epoch) -> Iterator
                 f"{use.alias}: {use.release} is a candidate; run its gate again, or end it: "
                 f"`trivet rollout abort {use.alias} --reason '...'`"
             )
+    now = epoch.after if epoch.alarm is Alarm.MODEL else "what answers now"
     yield (
-        f"if {epoch.after or 'what answers now'} is right: `trivet drift ack {snapshot} --reason '...'`, "
+        f"if {now} is right: `trivet drift ack {snapshot} --reason '...'`, "
         "then `trivet rollout resume` where a rollout is frozen"
     )
 
@@ -228,7 +232,7 @@ def _way_back(desk: Desk, survey: Survey, alias: str, release: str) -> str:
         kept
         for name in dict.fromkeys(name for lane in lanes for name in lane.previous)
         if (kept := survey.releases.get(name)) is not None
-        and kept.triple.model != model
+        and kept.triple.model not in (model, *survey.open)
         and not kept.blocked
         and not kept.drifted
         and _proof(survey, name) is not Proof.DEAD

@@ -90,6 +90,19 @@ async def test_every_model_in_use_is_listed_and_what_is_open_first(desk: Desk, p
         await drift.status(desk, "openai/nobody")
 
 
+async def test_no_way_back_leads_to_another_model_that_changed(desk: Desk, placed: Place) -> None:
+    """A proven release on a model with an alarm of its own, of whatever kind, is passed over, also where one model is looked at."""
+    state = await placed("agent", {"*": "BCA"})
+    newest, older = state.lanes["*"].previous
+    await proofs.put(desk.store, [Callable(each, Proof.PROVEN, desk.now_ms, "probe") for each in (newest, older)])
+    for snapshot in (B, MODELS["C"]):
+        await epochs.change(
+            desk.store, snapshot, lambda known: opened(known, Alarm.PROBE, "before", "after", "MMD", desk.now_ms)
+        )
+    for row in ((await drift.status(desk, B))[0], next(r for r in await drift.status(desk) if r.snapshot == B)):
+        assert f"--to {older} " in row.advice[0] and "if what answers now is right" in row.advice[1]
+
+
 async def test_an_acknowledgement_is_a_new_reference(desk: Desk, placed: Place, made: Make) -> None:
     """It stands in the histories with who and why, ends the refusal of strict aliases, names the rollouts that are frozen still, and
     changes nothing when it is said again."""
