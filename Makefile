@@ -32,7 +32,7 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	@$(PIP) install -e '.[test]'
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo     ## Agents, a provider that moves the model, a crash, a gate, a canary, a rollback. ARGS=--real for real models.
+demo: $(VENV)/.demo     ## Agents, a provider that moves the model, a crash, a gate, a canary, drift, a rollback. ARGS=--real for real models.
 	@$(BIN)/trivet demo $(ARGS)
 
 serve: $(VENV)/.demo    ## The gateway on 127.0.0.1:8080 with an embedded store. ARGS="--config FILE" for your own.

@@ -22,7 +22,8 @@ def demo(
 
     Starts a mock provider, an embedded store and the gateway in a temporary folder, lets agents work through the official
     openai SDK, crashes and resumes them, rolls back and prints the time it took, changes a prompt with a release and without
-    one, lets a candidate answer in the shadow, stops one at the gate, promotes one by steps, and takes one back that fails.
+    one, lets a candidate answer in the shadow, stops one at the gate, promotes one by steps, takes one back that fails,
+    and notices that a pinned model is not what it was.
     Nothing leaves this machine.
 
     Parameters
