@@ -1,7 +1,8 @@
 """What the incumbent does before anybody is exposed: thresholds of values, and how many requests with tools name no run.
 
-Rule of the file: a threshold is fixed once, from enough steps of the incumbent alone, or it is not there at all: a metric without
-one has no data, never a guess.
+Rule of the file: a threshold is fixed once, from enough runs of the incumbent alone, or it is not there at all: a metric without
+one has no data, never a guess. A run is bad with its worst request, so the threshold is one of worst requests: with one of all
+requests nearly every run of fifty would be bad in both arms, and nothing could be told apart.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gateway.core.contract.run import run_digest
 from gateway.store import runs
 
 LEAST = 100
-"""Observations below which a percentile is no threshold."""
+"""Runs, or reports, below which a percentile is no threshold."""
 STEPS = 2000
 """Newest steps of runs of one request that are looked at."""
 RUNS = 300
@@ -71,7 +72,7 @@ async def baseline(desk: Desk, alias: str, rollout: Rollout) -> Baseline:
         kept = await runs.journal(desk.store, run_digest(stamp.tenant, stamp.run))
         named.append([step for step in kept.steps if step.alias == alias and step.release == rollout.incumbent])
         reports += kept.outcomes
-    observed = Observations([single, *named], [len(steps) for steps in named if steps] + [1] * len(single), reports)
+    observed = Observations([*([step] for step in single), *named], reports)
     limits, missing = thresholds(rollout.plan.guardrails, observed)
     tools, nameless = _nameless(single, named, whole=(all_single, len(stamps) < RUNS))
     return Baseline(limits, missing, tools, nameless)
@@ -79,24 +80,25 @@ async def baseline(desk: Desk, alias: str, rollout: Rollout) -> Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """A sample of the incumbent: steps by run, the number of steps of each run, what was reported."""
+    """A sample of the incumbent: the steps of each run, and what was reported."""
 
     steps: Sequence[Sequence[Step]]
-    lengths: Sequence[int]
     reports: Sequence[Report]
 
-    def of(self, metric: str) -> list[float]:
-        """Every value of a metric; nothing for one that has no values."""
+    def of(self, metric: str, worst: Callable[[Iterable[float]], float] = max) -> list[float]:
+        """The worst value of each run, or every one that was reported; nothing for a metric that has no values. `steps` is the
+        number of the last one, as guardrails see it: aliases of one run, and its start by the runs API, are numbered together."""
         if metric == "steps":
-            return [float(length) for length in self.lengths]
+            return [float(max(step.step for step in steps)) for steps in self.steps if steps]
         if metric.startswith("outcome."):
             name = metric.removeprefix("outcome.")
             return [float(report.metrics[name]) for report in self.reports if name in report.metrics]
         read = OF_STEP.get(metric)
         if read is None:
             return []
-        found = (read(step) for steps in self.steps for step in steps if step.outcome is Outcome.OK)
-        return [value for value in found if value is not None]
+        runs = ([read(step) for step in steps if step.outcome is Outcome.OK] for steps in self.steps)
+        known = ([value for value in values if value is not None] for values in runs)
+        return [worst(values) for values in known if values]
 
 
 def thresholds(guardrails: Iterable[Guardrail], observed: Observations) -> tuple[dict[str, float], dict[str, int]]:
@@ -107,7 +109,7 @@ def thresholds(guardrails: Iterable[Guardrail], observed: Observations) -> tuple
         word = next((w for w in (guardrail.above, guardrail.below) if isinstance(w, str) and w), "")
         if word not in PERCENTILES:
             continue
-        values = observed.of(guardrail.metric)
+        values = observed.of(guardrail.metric, max if guardrail.above else min)
         if len(values) < LEAST:
             missing[guardrail.metric] = len(values)
         else:
