@@ -15,20 +15,25 @@ import msgspec
 
 from gateway.control.desk import Desk
 from gateway.control.moves import candidate_of
-from gateway.core.contract.alias import AliasState, Lane
+from gateway.control.plans import planned
+from gateway.core.contract.alias import AliasState, Lane, Stakes
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.release import Release, Snapshot, release_id
 from gateway.core.contract.sentinel import LifecyclePath, LifecycleRow, Retirement
 from gateway.core.pinning import lifecycle
 from gateway.core.pinning.lifecycle import HORIZON, WARNINGS, Calendar
+from gateway.core.rollout import manifest as manifests
 from gateway.core.rollout.rigor import Refused, may_release
 from gateway.settings import tables
+from gateway.settings.shadows import refusals
 from gateway.store import aliases, releases, snapshots
 
 ACTION = "lifecycle"
 """Of the history entries that warn."""
 ATTEST = " --attest 'NAME: WHY IT IS FIXED'"
-"""What a person fills in where the stakes ask for an attestation."""
+"""What a person fills in where the stakes ask for an attestation,"""
+OVERRIDE = " --override 'NAME: WHY NO SUITE SPEAKS FOR IT'"
+"""and where they ask who answers for a missing GO."""
 
 
 class Use(NamedTuple):
@@ -119,9 +124,9 @@ async def paths(desk: Desk) -> list[LifecyclePath]:
             days = seen.days(record.triple.model) if record is not None else None
             if record is not None and days is not None and days <= WARNINGS[0]:
                 retires = seen.known[record.triple.model].retires
-                found.append(
-                    _path(desk, state, record, (retires, days), _successor(desk, calendar, record.triple.model))
-                )
+                successor = _successor(desk, calendar, record.triple.model)
+                way = await _way(desk, state, record, successor, days)
+                found.append(_path(desk, state, record, (retires, days), successor, way))
     return sorted(found, key=lambda path: (path.days_left, path.alias, path.release))
 
 
@@ -220,14 +225,48 @@ def _successor(desk: Desk, calendar: Calendar, name: str) -> str:
     return str(Snapshot(snapshot.provider, model)) if model else ""
 
 
-def _path(desk: Desk, state: AliasState, record: Release, when: tuple[str, int], successor: str) -> LifecyclePath:
+class Way(NamedTuple):
+    """How a candidate gets to everybody."""
+
+    preset: str = ""
+    """Of the rollout that the traffic of the last day suffices for; empty where it suffices for none."""
+    skip_shadow: str = ""
+    """Why there can be no shadow; empty where there can."""
+
+
+async def _way(desk: Desk, state: AliasState, record: Release, successor: str, left: int) -> Way:
+    """The first way that can be gone to its end, before the model retires where it has not. Raises Fault for the store."""
+    if not successor:
+        return Way()
+    skip = ""
+    snapshot = Snapshot.parse(successor)
+    if {record.snapshot.provider, snapshot.provider} <= desk.settings.providers.keys():
+        refused = next(refusals(desk.settings, record.snapshot, snapshot, 0.0), None)
+        skip = refused.code if refused is not None and desk.stakes(state) is not Stakes.HIGH else ""
+    for preset in ("default", "low-traffic"):
+        manifest = {"kind": "Rollout", "alias": state.name, "release": record.id, "preset": preset}
+        plan = manifests.plan_of(manifests.read({**manifest, "skip_shadow": skip} if skip else manifest))
+        found = await planned(desk, state.name, record.id, plan)
+        takes = found.forecast.days
+        if not found.refused and (left < 0 or takes is None or takes < left):
+            return Way(preset, skip)
+    return Way("", skip)
+
+
+def _path(
+    desk: Desk, state: AliasState, record: Release, when: tuple[str, int], successor: str, way: Way
+) -> LifecyclePath:
     lanes = tuple(name for name, lane in state.lanes.items() if lane.release == record.id)
     candidate, commands, notes = "", [], []
     if successor:
         candidate = release_id(msgspec.structs.replace(record.triple, model=successor))
         notes = _notes(desk, state, record, successor, candidate)
-        commands = _commands(desk, state.name, record.id, successor, candidate)
-        if any("--attest" in note for note in notes):
+        if candidate_of(state) == candidate:
+            commands = [f"trivet rollout status {shlex.quote(state.name)}"]
+        else:
+            notes += _on_the_way(desk, state, way)
+            commands = _commands(desk, state, (record.id, candidate), successor, way)
+        if len(commands) > 1 and any("--attest" in note for note in notes):
             commands[0] += ATTEST
             commands[-1] += ATTEST
     else:
@@ -248,21 +287,54 @@ def _path(desk: Desk, state: AliasState, record: Release, when: tuple[str, int],
     )
 
 
-def _commands(desk: Desk, alias: str, base: str, successor: str, candidate: str) -> list[str]:
-    declared = desk.settings.aliases.get(alias)
-    name = shlex.quote(alias)
-    file = f"rollout-{alias.replace('/', '-').replace(':', '-')}.yaml"
+def _commands(desk: Desk, state: AliasState, ids: tuple[str, str], successor: str, way: Way) -> list[str]:
+    """What to paste; it asks nothing, for what is pasted after a question would answer it."""
+    base, candidate = ids
+    name = shlex.quote(state.name)
     why = f"--reason {shlex.quote(f'the model of {base} retires')}"
-    gate = (
-        [f"trivet gate run {name} --release {candidate}"] if declared is not None and declared.gate is not None else []
-    )
+    commands = [f"trivet release create --base {base} --model {shlex.quote(successor)} --alias {name}"]
+    if not way.preset and desk.stakes(state) is Stakes.HIGH:
+        commands.append(f"trivet shadow start {name} --candidate {candidate} {why}")
+    if _gated(desk, state):
+        commands.append(f"trivet gate run {name} --release {candidate} --yes")
+    if not way.preset:
+        override = "" if _gated(desk, state) or desk.stakes(state) is not Stakes.STANDARD else OVERRIDE
+        return [*commands, f"trivet rollout promote {name} --release {candidate} {why}{override}"]
+    file = shlex.quote(f"rollout-{state.name.replace('/', '-').replace(':', '-')}.yaml")
+    lines = [f"alias: {state.name}", f"release: {candidate}", *([f"preset: {way.preset}"] * (way.preset != "default"))]
+    if way.skip_shadow:
+        lines.append(f"skip_shadow: {way.skip_shadow}")
+    wanted = " ".join(shlex.quote(line) for line in ("kind: Rollout", *lines))
     return [
-        f"trivet release create --base {base} --model {shlex.quote(successor)} --alias {name}",
-        f"trivet shadow start {name} --candidate {candidate} {why}",
-        *gate,
-        f"printf 'kind: Rollout\\nalias: %s\\nrelease: %s\\n' {name} {candidate} > {shlex.quote(file)}",
-        f"trivet rollout start -f {shlex.quote(file)} {why}",
+        *commands,
+        f"printf '%s\\n' {wanted} > {file}",
+        f"trivet rollout start -f {file} --yes {why}",
     ]
+
+
+def _gated(desk: Desk, state: AliasState) -> bool:
+    declared = desk.settings.aliases.get(state.name)
+    return declared is not None and declared.gate is not None
+
+
+def _on_the_way(desk: Desk, state: AliasState, way: Way) -> list[str]:
+    """What follows from how it goes to everybody."""
+    notes = []
+    if way.skip_shadow and way.preset:
+        notes.append(f"without a shadow ({way.skip_shadow}): `trivet shadow start` says what would change that")
+    if not way.preset:
+        notes.append(
+            "the last day's traffic is too little for a rollout in stages in the time left, so everybody moves at once"
+        )
+        if desk.stakes(state) is Stakes.HIGH:
+            notes.append("the promotion is refused until enough pairs were compared: `trivet shadow report` tells")
+        elif not _gated(desk, state) and desk.stakes(state) is Stakes.STANDARD:
+            notes.append("no suite speaks for it, so somebody has to answer for that by name")
+    elif not _gated(desk, state):
+        notes.append(f"once it waits for the gate: `trivet rollout override {state.name} --name NAME --reason '...'`")
+    if way.preset:
+        notes.append(f"then it goes on by itself: `trivet rollout status {state.name} --watch`")
+    return notes
 
 
 def _notes(desk: Desk, state: AliasState, record: Release, successor: str, candidate: str) -> list[str]:
@@ -283,11 +355,13 @@ def _notes(desk: Desk, state: AliasState, record: Release, successor: str, candi
             notes.append(f"no endpoint of {snapshot.provider} serves {snapshot.model} yet: add it to `models` of one")
     if declared is None or declared.gate is None:
         notes.append(
-            f"{state.name} declares no suites: leave `gate run` out, or name them under aliases.{state.name}.gate"
+            f"{state.name} declares no suites, which would speak for a successor: aliases.{state.name}.gate names them"
         )
     if record.triple.params.set:
         notes.append(f"check that {successor} takes the params that are set: {', '.join(record.triple.params.set)}")
     if candidate_of(state):
-        same = "it" if candidate_of(state) == candidate else candidate_of(state)
-        notes.append(f"a rollout of {same} is in progress")
+        if candidate_of(state) == candidate:
+            notes.append("a rollout of it is in progress")
+        else:
+            notes.append(f"a rollout of {candidate_of(state)} is in progress: it ends first, or `--supersede` ends it")
     return notes

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.control import lifecycle
+from gateway.control import lifecycle, plans
 from gateway.control.desk import Desk
 from gateway.control.promote import promote
 from gateway.control.releases import create
 from gateway.core.contract.alias import Split
 from gateway.core.contract.records import ReleaseAsk
+from gateway.core.contract.rollout import Phase
 from gateway.core.contract.sentinel import Retirement
 from gateway.core.pinning.lifecycle import day
 from gateway.core.rollout.notice import worth_telling
@@ -22,6 +23,7 @@ from gateway.settings.model import GateSettings, ProviderSettings
 from gateway.settings.tables import calendar
 from gateway.store import aliases, snapshots
 from tests.control.conftest import MODELS, Make, Place
+from tests.control.rolling import rolling
 
 pytestmark = pytest.mark.anyio
 DAY_MS = 86_400_000
@@ -113,21 +115,62 @@ async def test_the_path_leads_to_the_successor(desk: Desk, placed: Place) -> Non
     words = [shlex.split(command) for command in agent.commands]
     assert [" ".join(each[:3]) for each in words] == [
         "trivet release create",
-        "trivet shadow start",
-        "printf kind: Rollout\\nalias: %s\\nrelease: %s\\n agent",
+        "printf %s\\n kind: Rollout",
         "trivet rollout start",
     ]
-    assert all(agent.candidate in each for each in words[1:3])
+    assert words[1][2:-2] == [
+        "kind: Rollout",
+        "alias: agent",
+        f"release: {agent.candidate}",
+        "skip_shadow: capture_none",
+    ]
+    assert "--yes" in words[2], "what is pasted after a question would answer it"
     assert any("declares no suites" in note for note in agent.notes)
+    assert any("trivet rollout override agent" in note for note in agent.notes)
     gated = msgspec.structs.replace(today.settings.aliases["agent"], gate=GateSettings(task="builtin/task@1"))
     suites = msgspec.structs.replace(today.settings, aliases={"agent": gated})
     assert [
-        path.commands[2] for path in await lifecycle.paths(replace(today, settings=suites)) if path.alias == "agent"
-    ] == [f"trivet gate run agent --release {agent.candidate}"]
+        path.commands[1] for path in await lifecycle.paths(replace(today, settings=suites)) if path.alias == "agent"
+    ] == [f"trivet gate run agent --release {agent.candidate} --yes"]
     # At stakes `high` a person has to say that an undated id is fixed.
     assert any("--attest" in note for note in grave.notes)
     assert "--attest" in grave.commands[0]
     assert await lifecycle.paths(on(desk, "2025-11-23")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "date", "words"),
+    [
+        ("agent", 2000, "2026-11-23", ["rollout start"]),
+        ("agent", 30, "2026-11-23", ["preset: low-traffic", "rollout start"]),
+        ("agent", 30, "2027-01-01", ["rollout promote agent"]),
+        ("agent", 1, "2026-11-23", ["rollout promote agent"]),
+        ("usual", 1, "2026-11-23", ["rollout promote usual", "--override 'NAME"]),
+        ("grave", 1, "2026-11-23", ["shadow start grave", "rollout promote grave"]),
+    ],
+)
+async def test_the_path_is_one_that_ends_in_time(
+    desk: Desk, placed: Place, monkeypatch: pytest.MonkeyPatch, name: str, runs: int, date: str, words: list[str]
+) -> None:
+    """In stages where the traffic suffices for that before the model retires, else at once, as far as the stakes allow."""
+    await placed(name, {"*": "B"})
+    monkeypatch.setattr(plans, "rates", lambda *_: {"*": float(runs)})
+    (path,) = await lifecycle.paths(on(desk, date))
+    commands = "\n".join(path.commands)
+    assert all(word in commands for word in words)
+    assert ("preset" in commands) is ("preset: low-traffic" in words)
+    assert any("too little" in note for note in path.notes) is ("rollout promote" in commands)
+
+
+async def test_a_path_that_was_taken_is_not_taken_again(desk: Desk, placed: Place) -> None:
+    """While its rollout is in progress there is nothing to paste but how it goes; another one has to end first."""
+    state = await placed("agent", {"*": "B"})
+    (path,) = await lifecycle.paths(on(desk, "2026-11-23"))
+    made = await create(desk, ReleaseAsk(model=path.successor, base=path.release, alias="agent"))
+    await rolling(desk, state, made.id, Phase.CANARY)
+    (path,) = await lifecycle.paths(on(desk, "2026-11-23"))
+    assert path.commands == ("trivet rollout status agent",)
+    assert "a rollout of it is in progress" in path.notes
 
 
 async def test_without_a_successor_nothing_is_made_up(desk: Desk, placed: Place) -> None:

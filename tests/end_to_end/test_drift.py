@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shlex
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +21,7 @@ from tests.provider import Provider, Received, Reply, answer, chat_body
 
 PIN, NEXT, OTHER = "gpt-4o-2024-08-06", "gpt-4o-2024-11-20", "gpt-4o-mini-2024-07-18"
 SNAPSHOT = f"openai/{PIN}"
+RETIRING = "openai/gpt-5-2025-08-07"
 ITEMS = 14
 STEPS = [{"weight": "50%", "bake": "1h", "runs": 5}]
 OBSERVED = dict.fromkeys(("latency_ms", "cost_micro", "steps", "lost_run"), "observe")
@@ -58,7 +62,7 @@ class World:
         """Begin a rollout whose first stage lasts, past its shadow."""
         value = {
             "kind": "Rollout", "alias": "agent", "release": release, "steps": STEPS, "guardrails": OBSERVED,
-            "skip_shadow": "nothing to compare yet",
+            "skip_shadow": "nothing to compare yet", "deadline": "60d",
         }  # fmt: skip
         (self.gateway.folder / "m.yaml").write_text(yaml.safe_dump(value))
         self.gateway.cli("rollout", "start", "-f", "m.yaml", "--reason", "test", "--yes")
@@ -92,8 +96,11 @@ def world() -> Iterator[World]:
     aliases = {
         "agent": {"first_release": first, "gate": {"task": "suite.jsonl", "margins": {"task": "20pp"}}},
         "careful": {"first_release": first, "strict": True},
+        "old": {"first_release": {"model": RETIRING}, "gate": {"task": "suite.jsonl", "margins": {"task": "20pp"}}},
     }
-    with Provider(behave) as provider, running({"openai": provider.url}, aliases=aliases, start=False) as gateway:
+    with Provider(behave) as provider, running({}, aliases=aliases, start=False) as gateway:
+        there = {"base_url": provider.url, "api_key": "sk-test", "allow_private": True, "vendor": "openai"}
+        gateway.write_config({"providers": {"openai": there}})
         here = World(gateway)
         (gateway.folder / "suite.jsonl").write_text(suite())
         gateway.start()
@@ -175,3 +182,25 @@ def test_d9_a_candidate_whose_model_is_gone_freezes_its_rollout(world: World) ->
     while f'trivet_release_unavailable{{release="{new}"}} 1' not in gateway.get(gateway.admin + "/metrics")[1].decode():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_the_plan_of_a_retirement_runs_when_it_is_pasted(world: World) -> None:
+    """Line by line into a shell, with nobody to answer questions: the successor exists, its suites were run, its rollout goes on, and
+    the plan says so the next time."""
+    gateway = world.gateway
+    assert any("gpt-5-2025-08-07 retire" in each for each in gateway.json("status", status=None)["warnings"])
+    script = gateway.cli("lifecycle", "--plan", status=1).stdout
+    assert "trivet gate run old" in script
+    _, _, rest = script.partition("# old *")
+    lines = [line for line in rest.split("retires on", 1)[-1].splitlines()[1:] if line]
+    mine = itertools.takewhile(lambda line: "retire" not in line or not line.startswith("# "), lines)
+    for line in mine:
+        if line.startswith("trivet "):  # as a shell splits it
+            gateway.cli(*shlex.split(line)[1:])
+        else:
+            subprocess.run(["bash", "-ec", line], cwd=gateway.folder, check=True, timeout=10)
+    (path,) = [each for each in gateway.json("lifecycle", "--plan", status=1) if each["alias"] == "old"]
+    rollout = gateway.json("rollout", "status", "old")["rollout"]
+    assert (rollout["candidate"], rollout["phase"] in ("gated", "canary")) == (path["candidate"], True)
+    assert path["commands"] == ["trivet rollout status old"]
+    gateway.cli("rollout", "abort", "old", "--reason", "done")
