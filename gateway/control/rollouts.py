@@ -19,7 +19,7 @@ from gateway.control.lifecycle import outlook
 from gateway.control.moves import Move, callable_or_fault, finished, forward, now
 from gateway.control.turned import entry_of, told
 from gateway.control.waits import waits
-from gateway.core.contract.alias import AliasState
+from gateway.core.contract.alias import AliasState, Stakes
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.records import Acknowledgement
 from gateway.core.contract.release import Snapshot
@@ -221,12 +221,17 @@ async def status(desk: Desk, alias: str) -> RolloutStatus:
 
 
 async def _nothing_against(desk: Desk, state: AliasState, rollout: Rollout) -> None:
-    """Raises Fault `rollout_state` where the data of this moment would freeze the rollout or take it back, before a round saw it."""
+    """Raises Fault `rollout_state` where the data of this moment would freeze the rollout or take it back, before a round saw it; at
+    stakes high also where it leaves a metric open, since there no person answers for that."""
     facts = await Watch().facts(desk, state, rollout)
-    found = judge.due(rollout, facts, desk.stakes(state))
-    if found is not None and found.word in (Word.REGRESSION, Word.FREEZE):
+    stakes = desk.stakes(state)
+    found = judge.due(rollout, facts, stakes)
+    causes = found.causes if found is not None and found.word in (Word.REGRESSION, Word.FREEZE) else ()
+    if stakes is Stakes.HIGH and rollout.at >= 0:
+        causes = causes or tuple(judge.speechless(rollout, facts))
+    if causes:
         message = (
-            f"approve: the numbers of now speak against it: {told(found.causes)}. Nothing was widened; "
+            f"approve: the numbers of now speak against it: {told(causes)}. Nothing was widened; "
             f"`trivet rollout status {state.name}` shows them."
         )
         raise Fault(Kind.CONFLICT, "rollout_state", message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from gateway.core.rollout import machine
 from gateway.store import aliases, lease
 from gateway.store.client import unavailable
 from tests.control.conftest import Make, Place
+from tests.control.gates import gated, proof
 from tests.control.rolling import PLAN, Theatre, rolling
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +182,24 @@ async def test_an_approval_looks_at_the_data_first(desk: Desk, made: Make, place
     await desk.store.do("DEL", desk.store.keys.rollout_counts("agent"), desk.store.keys.events("agent"))
     await rollouts.order(desk, "agent", Word.APPROVE, timeout=0)
     assert await stage.phase() == ("canary", 1)
+
+
+async def test_at_high_an_approval_answers_for_no_open_metric(
+    desk: Desk, made: Make, placed: Place, tmp_path: Path
+) -> None:
+    """A metric that became inconclusive while a person was waited for: at stakes high only data lets the rollout go on."""
+    desk = gated(desk, tmp_path, "grave")
+    state, c = await placed("grave", {"*": "AB"}), await made("C")
+    await proof(desk, "grave", c, state.lanes["*"].release)
+    await rolling(desk, state, c, Phase.AWAITING_APPROVAL)
+    stage = Theatre(desk, desk.now_ms)
+    await stage.serve(2, 20, bad=("error",), alias="grave")
+    with pytest.raises(Fault, match="rollout_state") as caught:
+        await rollouts.order(desk, "grave", Word.APPROVE, "fine", timeout=0)
+    assert "error: the stage is over, and the metric neither passes nor fails" in caught.value.message
+    await desk.store.do("DEL", desk.store.keys.rollout_counts("grave"), desk.store.keys.events("grave"))
+    await rollouts.order(desk, "grave", Word.APPROVE, "fine", timeout=0)
+    assert await stage.phase("grave") == ("canary", 1)
 
 
 @pytest.mark.parametrize("word", [Word.FREEZE, Word.ABORT])

@@ -82,7 +82,7 @@ def freezing(rollout: Rollout, facts: Facts, stakes: Stakes) -> tuple[str, ...]:
         found += _starved(rollout, facts)
         found += _gate(rollout, facts, stakes, over=stage_over(rollout, facts) or phase is Phase.AWAITING_APPROVAL)
     if phase in _WIDENING and stage_over(rollout, facts):
-        found += _speechless(rollout, facts)
+        found += speechless(rollout, facts)
     return tuple(dict.fromkeys(found))
 
 
@@ -131,7 +131,7 @@ def _gate(rollout: Rollout, facts: Facts, stakes: Stakes, *, over: bool) -> Iter
         yield "gate_missing"
 
 
-def _speechless(rollout: Rollout, facts: Facts) -> Iterable[str]:
+def speechless(rollout: Rollout, facts: Facts) -> Iterable[str]:
     """Metrics that say too little at the end of a stage; one that the plan names and nobody reported says nothing."""
     if rollout.at in rollout.accepted:
         return

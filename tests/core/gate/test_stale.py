@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.core.contract.evidence import Evidence, Score
+from msgspec.structs import replace
+
+from gateway.core.contract.alias import Stakes
+from gateway.core.contract.evidence import Evidence, Origin, Score
 from gateway.core.contract.suite import SuiteKind
 from gateway.core.gate.stale import Wanted, name_of, reasons
 from tests.core.gate.evidences import ALIAS, NEW, NOW, OLD, declared, evidence, flips, suite
@@ -38,6 +41,44 @@ def test_answers_that_are_not_there_count_as_unscored() -> None:
     """Scores that were left out count against the limit, whatever the record says of them."""
     scores = (*flips(94), *(Score(f"x{at}", (), (1.0,)) for at in range(6)))
     assert why(evidence(suite(scores))) == ["has 6 of 200 answers without a score, over the limit of 2.0%"]
+
+
+def test_a_few_answers_may_be_without_a_score() -> None:
+    """Two in a hundred are, and not one more."""
+    few = (*flips(98), *(Score(f"x{at}", (), ()) for at in range(2)))
+    assert why(evidence(suite(few))) == []
+    assert len(why(evidence(suite((*flips(98), Score("x", (), ()), Score("y", (), ()), Score("z", (), (1.0,))))))) == 1
+
+
+def test_at_high_the_gateways_own_runs_count_and_imports_do_not() -> None:
+    """The stakes say nothing against a run through the gateway, and at other stakes nothing against an import."""
+    policy = declared(SuiteKind.TASK)
+    wanted = Wanted(ALIAS, NEW, OLD, NOW)
+    for stakes, origin, count in (
+        (Stakes.HIGH, Origin.GATEWAY, 0),
+        (Stakes.HIGH, Origin.IMPORTED, 1),
+        (Stakes.STANDARD, Origin.IMPORTED, 0),
+    ):
+        made = evidence(suite(flips(100)), origin=origin)
+        at_stakes = replace(policy, stakes=stakes)
+        assert len(list(reasons(made, made.suites[0], policy.suites[0], at_stakes, wanted))) == count
+
+
+def test_nothing_is_evidence_of_a_suite_that_cannot_be_read() -> None:
+    """A host that has not the suite's bytes does not believe evidence that names none either."""
+    policy = declared(SuiteKind.TASK)
+    unread = replace(policy.suites[0], digest="")
+    made = evidence(suite(flips(100), digest=""))
+    found = list(reasons(made, made.suites[0], unread, policy, Wanted(ALIAS, NEW, OLD, NOW)))
+    assert found == ["cannot be told to be of the suite declared, which this host cannot read"]
+
+
+def test_another_engines_items_are_its_own() -> None:
+    """Of an external suite nobody here knows the bytes: its name and version stand for it."""
+    policy = declared(SuiteKind.TASK)
+    external = replace(policy.suites[0], digest="", external=True)
+    made = evidence(suite(flips(100)))
+    assert list(reasons(made, made.suites[0], external, policy, Wanted(ALIAS, NEW, OLD, NOW))) == []
 
 
 def test_reasons_are_told_together() -> None:

@@ -72,6 +72,20 @@ def test_what_freezes_freezes_everywhere(phase: Phase, change: dict[str, Any], c
     assert due(rollout, ready(rollout, **change), STANDARD) == Due(Word.FREEZE, (cause,))
 
 
+def test_a_person_who_is_waited_for_answers_what_the_data_leaves_open() -> None:
+    """A metric that became inconclusive, or has no data, after its stage was over freezes no wait for an approval: the person sees it."""
+    rollout = at(Phase.AWAITING_APPROVAL)
+    for verdict in (Verdict.INCONCLUSIVE, Verdict.NO_DATA):
+        assert due(rollout, ready(rollout, findings=findings(error=verdict)), STANDARD) is None
+
+
+def test_a_draft_is_frozen_by_nothing_but_a_person() -> None:
+    """Before it has been started nothing about it is looked at."""
+    draft = at(Phase.DRAFT)
+    for change in ({"alarms": ("drift",)}, {"health": ("sample_ratio",)}, {"errors": ERRORS}):
+        assert due(draft, ready(draft, **change), STANDARD) is None
+
+
 def test_a_first_trip_freezes_and_each_further_one_again() -> None:
     """The first hit of a tripwire freezes; a person may resume; the next hit freezes again, until they are too many."""
     rollout = at(Phase.CANARY)
