@@ -112,7 +112,8 @@ def test_every_job_ends_once(tmp_path: Path, requests: int, rate: int, victims: 
                 struck += 1
         assert struck >= requests // 150
         statuses = Counter(call.status for call in work.calls)
-        assert set(statuses) <= {0, 200} and statuses[200] > requests * 0.8, statuses
+        assert set(statuses) <= {0, 200}, next(call for call in work.calls if call.status not in (0, 200))
+        assert statuses[200] > requests * 0.8, statuses
         drained(at, client, 90 if "supervisor" in victims else 20)
         load.settled(at.gateway)
         assert wrong(at, client) == []
