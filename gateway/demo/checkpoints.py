@@ -32,6 +32,10 @@ class Checkpoints:
         """Put another checkpoint behind the floating name from the next request on."""
         self.current = self.models[name].name
 
+    def change(self, name: str, model: LocalModel) -> None:
+        """Have another server answer under an id that stays as it is, from the next request on."""
+        self.models[name] = model
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
         """Serve on a free port of the loopback while the context is open; gives the base URL."""

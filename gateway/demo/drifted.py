@@ -30,7 +30,7 @@ from gateway.demo.measure import QUESTIONS, RARE, fisher, share
 from gateway.demo.minds import BETTER, CANDIDATE, LENIENT, NEW
 from gateway.demo.releases import followed, moved
 from gateway.demo.screen import Screen, milliseconds, percent
-from gateway.demo.served import GatewayFailed
+from gateway.demo.served import Gateway, GatewayFailed
 from gateway.demo.stage import Stage, work_all
 
 PROMPTS, SAMPLES = 12, 6
@@ -65,7 +65,7 @@ async def drift(stage: Stage, live: str, cheaper: str, listener: Listener) -> No
     version = await _canary(stage)
     stage.provider.change(BETTER, LENIENT)
     screen.say(f"The provider puts another model behind {BETTER} and says nothing.")
-    tell_alarm(screen, first, await _alarmed(stage))
+    tell_alarm(screen, first, await alarmed(screen, stage.gateway, MODEL))
     with screen.working("agents at work"):
         after = on(live, await work_all(stage.pinned, cases(121_000, RUNS), "desk"))
     tell_names(screen, after)
@@ -108,22 +108,38 @@ async def _reference(stage: Stage, listener: Listener) -> ProbeProgress:
     await stage.gateway.declare(**settings)
     screen.say(f"probes.jsonl: {PROMPTS} questions such as: {asked[0]}", "dim")
     screen.say(f"aliases.{MODEL}.probes: {{prompts: probes.jsonl, samples: {SAMPLES}}}", "dim")
-    done = await _probe(stage)
-    while not done.windows and not done.alarm:
-        done = await _probe(stage)
+    done = await compared(screen, stage.gateway, MODEL)
     tell_reference(screen, done)
     return done
 
 
-async def _probe(stage: Stage) -> ProbeProgress:
-    """Run a window now."""
-    words = ("drift", "probe", MODEL)
-    stage.screen.command("trivet " + " ".join(words))
-    with stage.screen.working("asking the same questions again"):
-        done = msgspec.json.decode(await stage.gateway.verdict(*words), type=ProbeProgress)
+async def probe(screen: Screen, gateway: Gateway, alias: str) -> ProbeProgress:
+    """Run a window now. Raises GatewayFailed when it was not whole."""
+    words = ("drift", "probe", alias)
+    screen.command("trivet " + " ".join(words))
+    with screen.working("asking the same questions again"):
+        done = msgspec.json.decode(await gateway.verdict(*words), type=ProbeProgress)
     if done.going and not done.alarm:
         raise GatewayFailed(f"a window of probes was not whole: {done.told}")
-    stage.screen.say(done.told, "dim")
+    screen.say(done.told, "dim")
+    return done
+
+
+async def compared(screen: Screen, gateway: Gateway, alias: str) -> ProbeProgress:
+    """Run windows until there is a reference and one that was compared with it."""
+    done = await probe(screen, gateway, alias)
+    while not done.windows and not done.alarm:
+        done = await probe(screen, gateway, alias)
+    return done
+
+
+async def alarmed(screen: Screen, gateway: Gateway, alias: str) -> ProbeProgress:
+    """Run windows until one of them is alarmed, or nobody can wait any longer."""
+    done = await probe(screen, gateway, alias)
+    for _ in range(WINDOWS - 1):
+        if done.alarm:
+            break
+        done = await probe(screen, gateway, alias)
     return done
 
 
@@ -159,16 +175,6 @@ def tell_names(screen: Screen, runs: Sequence[Run]) -> None:
         f"{answers} answers to {len(runs)} runs, and every one names {BETTER}: no name, no fingerprint tells",
         bool(runs) and all(set(run.models) == {BETTER} for run in runs),
     )
-
-
-async def _alarmed(stage: Stage) -> ProbeProgress:
-    """Run windows until one of them is alarmed, or nobody can wait any longer."""
-    done = await _probe(stage)
-    for _ in range(WINDOWS - 1):
-        if done.alarm:
-            break
-        done = await _probe(stage)
-    return done
 
 
 def tell_alarm(screen: Screen, before: ProbeProgress, done: ProbeProgress) -> None:

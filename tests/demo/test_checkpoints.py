@@ -55,6 +55,8 @@ def test_the_name_moves_and_each_checkpoint_keeps_its_own() -> None:
                 provider.move(other.name)
                 assert await ask("small") == ("b@sha256:2", "I am b@sha256:2")
                 assert await ask("a@sha256:1") == ("a@sha256:1", "I am a@sha256:1")
+                provider.change(one.name, LocalModel(one.name, other.url))
+                assert await ask("a@sha256:1") == ("a@sha256:1", "I am b@sha256:2")
                 assert (await sdk.models.retrieve("a@sha256:1")).id == "a@sha256:1"
                 for path in ("/v1/models/c", "/v1/chat/completions"):
                     got = await (
