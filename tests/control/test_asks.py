@@ -1,6 +1,6 @@
 """What users of the existing tools ask for, each row that takes a store and a loop. The issue each row is from stands in its test.
 
-Rows that the pure core decides are in tests/core/rollout/test_asks.py, those that take processes in tests/faults/test_i_rollout.py.
+Rows that the pure core decides are in tests/core/rollout/test_asks.py, those that take processes in tests/faults/test_i_rollout.py, retirement dates in test_lifecycle.py.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def on(desk: Desk, date: str) -> Desk:
 
 
 async def test_everything_in_use_is_listed(desk: Desk, placed: Place, made: Make) -> None:
-    """Stable, candidate and warm releases of every lane, by the model they name; what retires first comes first."""
+    """Stable, candidate and warm releases of every lane, by the model they name, each with a date that a machine can read
+    (anomalyco/models.dev#1921); what retires first comes first."""
     state = await placed("agent", {"*": "BA", "tenant:a": "A"})
     candidate = await made("D")
     split = msgspec.structs.replace(state, split=Split(candidate, "salt", {"*": 100}))
