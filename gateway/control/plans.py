@@ -70,8 +70,15 @@ async def planned(desk: Desk, alias: str, candidate: str, plan: Plan) -> Rollout
         runs_a_day=a_day,
         base_rate=base,
         refused=refused,
-        warnings=(*told.warnings, *unknown, *unseen),
+        warnings=(*told.warnings, *unknown, *unseen, *_aside(state, lanes)),
     )
+
+
+def _aside(state: AliasState, lanes: Iterable[str]) -> list[str]:
+    """A warning of lanes with a pointer of their own that the plan leaves out: also one of an earlier rollout that was ended."""
+    left = {name: pointer.release for name, pointer in state.lanes.items() if name not in lanes}
+    told = ", ".join(f"{name} on {release}" for name, release in left.items())
+    return [f"lanes with a release of their own have no part in this and stay where they are: {told}"] if left else []
 
 
 async def _unseen(desk: Desk, state: AliasState, candidate: str, plan: Plan) -> list[str]:

@@ -50,6 +50,16 @@ async def test_base_rate_is_measured_where_enough_is_known() -> None:
     assert base_rate([step(n, Outcome.CLIENT_GONE) for n in range(500)]) == BASE_RATE
 
 
+async def test_lanes_that_are_left_out_are_named(desk: Desk, made: Make, placed: Place) -> None:
+    """A lane with a pointer of its own does not follow `*`: who forgot it reads so before it stays behind."""
+    a = await made("A")
+    await placed("agent", {"*": "A", "segment:internal": "A"})
+    told = (await planned(desk, "agent", await made("B"), PLAN)).warnings
+    assert any(f"no part in this and stay where they are: segment:internal on {a}" in each for each in told)
+    await placed("usual", {"*": "A"})
+    assert not any("no part" in each for each in (await planned(desk, "usual", await made("B"), PLAN)).warnings)
+
+
 async def test_a_plan_longer_than_its_deadline_is_refused(desk: Desk, made: Make, placed: Place) -> None:
     """Where the measured traffic cannot bring the runs of a stage before its deadline it is refused by name; without traffic nothing is
     refused, and that is said."""
