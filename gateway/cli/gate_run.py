@@ -88,7 +88,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
 
 def _checked(release: str, resume: str, url: str, budget: float | None, reach: Reach) -> None:
     if bool(release) == bool(resume):
-        raise Failed(Exit.USAGE, "name the candidate with --release, or a run to go on with by --resume")
+        raise Failed(Exit.USAGE, "name either the candidate with --release, or with --resume a run to go on with")
     if budget is not None and budget < 0:
         raise Failed(Exit.USAGE, "--budget is not below 0")
     if url:
