@@ -31,6 +31,7 @@ async def forward(worker: Worker, life: Life, body: bytes | BodyStream | None) -
         generation=route.generates,
         client_retry=int(retries[:4]) if retries.isdigit() else 0,
         spread=life.spread,
+        memo=incoming.memo,
     )
     if life.caller.role is not LIVE:
         ask.own = True

@@ -15,7 +15,7 @@ from gateway.live.admit import admit
 from gateway.live.bind import bind
 from gateway.live.forward import forward
 from gateway.live.health import health
-from gateway.live.identify import choose_dialect, find_run, name_alias, read_body
+from gateway.live.identify import check_kind, choose_dialect, find_run, name_alias, read_body
 from gateway.live.life import Life
 from gateway.live.models import models
 from gateway.live.passing import pass_through
@@ -24,6 +24,7 @@ from gateway.live.refuse import answer_fault, draining, fault_of, internal, slow
 from gateway.live.relay import relay
 from gateway.live.rewrite import rewrite
 from gateway.live.runs import runs
+from gateway.live.standing import recalled, remember
 from gateway.upstream.faults import UpstreamFault
 from gateway.wire.errors import BadMessage, ClientGone, DeadlineExceeded, Draining
 
@@ -79,25 +80,28 @@ class Handler:
 
 async def serve(worker: Worker, life: Life) -> None:
     """Take a request through the phases of its route."""
-    route = life.route = life.view.route(life.incoming.path)
-    choose_dialect(life)
-    kind = route.kind
-    if kind is RouteKind.HEALTH:
-        return health(worker, life)
-    admit(life)
-    if kind is RouteKind.UNKNOWN:
-        raise Fault(
-            Kind.NOT_FOUND,
-            "not_found",
-            "No such route. Agents use /v1/… as base URL, /{provider}/… passes through to a configured provider.",
-            reason="route",
-        )
-    if kind is RouteKind.RUNS:
-        return await runs(worker, life)
-    if kind is not RouteKind.DIALECT:
-        return await pass_through(worker, life)
-    if route.operation is Operation.MODELS:
-        return await models(worker, life)
+    if not recalled(life):
+        route = life.route = life.view.route(life.incoming.path)
+        choose_dialect(life)
+        kind = route.kind
+        if kind is RouteKind.HEALTH:
+            return health(worker, life)
+        admit(life)
+        if kind is RouteKind.UNKNOWN:
+            raise Fault(
+                Kind.NOT_FOUND,
+                "not_found",
+                "No such route. Agents use /v1/… as base URL, /{provider}/… passes through to a configured provider.",
+                reason="route",
+            )
+        if kind is RouteKind.RUNS:
+            return await runs(worker, life)
+        if kind is not RouteKind.DIALECT:
+            return await pass_through(worker, life)
+        if route.operation is Operation.MODELS:
+            return await models(worker, life)
+        check_kind(life)
+        remember(life)
     await read_body(life)
     name_alias(worker, life)
     await find_run(worker, life)

@@ -38,13 +38,10 @@ def is_json(content_type: bytes) -> bool:
     return bare in JSON_TYPES or bare.endswith(b"+json")
 
 
-async def read_body(life: Life) -> None:
-    """Read the whole body of a generation route and its envelope.
-
-    Raises Fault: 405 with Allow, 415 for another content type, and whatever the dialect finds wrong in the body.
-    """
+def check_kind(life: Life) -> None:
+    """Raise Fault 405 with Allow for a method that the route does not take, 415 for another content type."""
     incoming, route = life.incoming, life.route
-    assert route is not None and life.dialect is not None
+    assert route is not None
     if incoming.method not in route.methods:
         raise Fault(
             Kind.METHOD,
@@ -61,8 +58,14 @@ async def read_body(life: Life) -> None:
             "This route takes a JSON body: send Content-Type: application/json.",
             reason="method",
         )
+
+
+async def read_body(life: Life) -> None:
+    """Read the whole body of a generation route and its envelope. Raises whatever the dialect finds wrong in the body."""
+    incoming, route, dialect = life.incoming, life.route, life.dialect
+    assert route is not None and dialect is not None
     life.body = await incoming.body(life.view.serve.body_bytes)
-    life.envelope = life.dialect.read(route.operation, life.body)
+    life.envelope = dialect.read(route.operation, life.body)
 
 
 def name_alias(worker: Worker, life: Life) -> None:
@@ -133,13 +136,24 @@ def _not_found(param: str, what: str) -> Fault:
 
 
 async def find_run(worker: Worker, life: Life) -> None:
-    """Set `run`, `source`, `resume`, `ticket` and `label`.
+    """Set `run`, `source`, `resume`, `ticket` and `label`, unless the head was enough to tell (`live.standing`).
 
     Raises Fault: 400 `bad_run_id`, 403 `stamp_invalid`, 400 `ambiguous_run` when a ticket and the run header disagree, 409
     `run_stamp_missing` for provider state that no run of the tenant is known to own, 403 as `check_named`.
     """
-    fields, envelope = life.incoming.fields, life.envelope
+    envelope = life.envelope
     assert envelope is not None
+    if not life.run:
+        await _name_run(worker, life)
+    state_id = envelope.state_id
+    if state_id and life.source is not Source.STATE:
+        await _continue(worker, life, state_id)
+    if life.view.auth == "keys":
+        await check_named(worker, life, life.body)
+
+
+async def _name_run(worker: Worker, life: Life) -> None:
+    fields = life.incoming.fields
     label = fields.get(b"x-trivet-step")
     if label is not None:
         life.label = _grammar(label, "x-trivet-step")
@@ -162,11 +176,6 @@ async def find_run(worker: Worker, life: Life) -> None:
                 break
         else:
             life.run = "r-" + life.id
-    state_id = envelope.state_id
-    if state_id and life.source is not Source.STATE:
-        await _continue(worker, life, state_id)
-    if life.view.auth == "keys":
-        await check_named(worker, life, life.body)
 
 
 def _from_ticket(life: Life, signed: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.exchange import Outcome
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
     from gateway.wire.exchange import Incoming
 
 
+@dataclass(slots=True, eq=False)
 class Life:
-    """One request from admission to record. Fields start as the class has them, so that a request sets only its own."""
+    """One request from admission to record. Slots: a table of so many fields would be laid out anew for every request."""
 
-    caller: Caller
+    view: View
+    incoming: Incoming
+    id: str
+    at_ms: int
     # admit
+    caller: Caller = field(init=False)
     credential: bytes | None = None
     held: int = -1
     """Tokens held for a limited caller until the true ones are known; -1 while it is in no account."""
@@ -93,9 +99,5 @@ class Life:
     # record
     cost: int | None = None
 
-    def __init__(self, view: View, incoming: Incoming, request_id: str, at_ms: int) -> None:
-        self.view = view
-        self.incoming = incoming
-        self.id = request_id
-        self.at_ms = at_ms
-        self.caller = view.open_caller
+    def __post_init__(self) -> None:
+        self.caller = self.view.open_caller

@@ -13,7 +13,7 @@ from gateway.live import experiment
 from gateway.live.admit import require
 from gateway.live.bind import bind
 from gateway.live.forward import forward
-from gateway.live.identify import find_run, is_json, name_alias, read_body
+from gateway.live.identify import check_kind, find_run, is_json, name_alias, read_body
 from gateway.live.owned import check_named
 from gateway.live.relay import created, relay
 from gateway.live.rewrite import rewrite
@@ -65,9 +65,11 @@ async def pass_through(worker: Worker, life: Life) -> None:
     if creates:
         # The id in the answer has to be read.
         incoming.headers = [*(h for h in incoming.headers if h[0].lower() != b"accept-encoding"), IDENTITY]
+        incoming.memo = None
     managed = bool(route.alias)
     if managed:
         # The path names the model, so it is pinned whatever the body is.
+        check_kind(life)
         await read_body(life)
     elif incoming.method in BODY_METHODS and is_json(incoming.fields.get(b"content-type", b"")):
         life.body = await incoming.body(life.view.serve.body_bytes)

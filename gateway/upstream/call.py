@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.settings.model import ProviderSettings, Settings
     from gateway.wire.client import BodyStream, Outgoing
     from gateway.wire.deadlines import Sweeper
+    from gateway.wire.heads import Memo
 
 __all__ = ["Answer", "Ask", "Spread", "Upstreams"]
 
@@ -62,6 +63,8 @@ class Ask(msgspec.Struct):
     client_retry: int = 0
     spread: Spread | None = None
     """What a provider with several endpoints needs to know."""
+    memo: Memo | None = None
+    """Of the request's head, where `headers` are just its own."""
     own: bool = False
     """A call of the gateway itself, for its gate or as a probe: its failures hold back nobody's traffic."""
 
@@ -249,7 +252,7 @@ class Upstreams:
             if ask.spread is not None and ask.spread.spell is not None:
                 path, body = ask.spread.spell(at.model(ask.model))
             line = (ask.method, path, ask.query, ask.model)
-            head = at.heads.head(line, ask.headers, body, ask.credential, generation=ask.generation)
+            head = at.heads.head(line, ask.headers, body, ask.credential, generation=ask.generation, memo=ask.memo)
             out = await at.pool.call(head, body, at.of.limits, ask.method)
         except (ConnectFailed, UpstreamLost, UpstreamBroken, DeadlineExceeded) as error:
             if isinstance(error, DeadlineExceeded) and error.phase not in UPSTREAM_PHASES:

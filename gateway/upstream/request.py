@@ -14,6 +14,7 @@ from gateway.upstream.targets import joined, safe
 
 if TYPE_CHECKING:
     from gateway.upstream.providers import Endpoint
+    from gateway.wire.heads import Memo
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -78,23 +79,24 @@ class Heads:
         credential: bytes | None,
         *,
         generation: bool,
+        memo: Memo | None = None,
     ) -> bytes:
-        """The whole head with its empty line. `line` is (method, path, query, model). Raises Fault `bad_path`."""
+        """The whole head with its empty line. `line` is (method, path, query, model); `memo` that of a head with just these
+        `headers`. Raises Fault `bad_path`."""
         opening = self._openings.get(line)
         if opening is None:
             opening = self._opening(line, generation=generation)
         parts = [opening]
         if credential is not None and self._endpoint.forwards:
             parts.append(self._credential(credential, headers))
-        kept = self._kept_generation if generation else self._kept
-        for name, value in headers:
-            keep = kept.get(name)
-            if keep is None:
-                keep = self._keeps(name, kept, generation=generation)
-            if keep:
-                parts += (name, b": ", value, b"\r\n")
-        if generation:
-            parts.append(b"accept-encoding: identity\r\n")
+        made = memo.lines if memo is not None else None
+        if made is not None and made[0] is self and made[1] == generation:
+            parts.append(made[2])
+        else:
+            lines = self._lines(headers, generation=generation)
+            if memo is not None:
+                memo.lines = self, generation, lines
+            parts.append(lines)
         if body is None:
             parts.append(b"content-length: 0\r\n\r\n" if line[0] not in _BODILESS else b"\r\n")
         elif isinstance(body, bytes):
@@ -118,6 +120,20 @@ class Heads:
                 self._openings.clear()
             self._openings[line] = opening
         return opening
+
+    def _lines(self, headers: Headers, *, generation: bool) -> bytes:
+        """The client's own fields that go along, as they were sent."""
+        parts: list[bytes] = []
+        kept = self._kept_generation if generation else self._kept
+        for name, value in headers:
+            keep = kept.get(name)
+            if keep is None:
+                keep = self._keeps(name, kept, generation=generation)
+            if keep:
+                parts += (name, b": ", value, b"\r\n")
+        if generation:
+            parts.append(b"accept-encoding: identity\r\n")
+        return b"".join(parts)
 
     def _keeps(self, name: bytes, kept: dict[bytes, bool], *, generation: bool) -> bool:
         lower = name.lower()

@@ -331,10 +331,10 @@ class Connection(asyncio.Protocol):
         server = self._server
         incoming = Incoming(self, self._transport, self._peer, monotonic())
         if len(data) == end:
-            incoming.read(data, self._recall, server.heads)
+            incoming.memo = incoming.read(data, self._recall, server.heads)
             incoming.expect_body()
         else:
-            incoming.read(data[:end], self._recall, server.heads)
+            incoming.memo = incoming.read(data[:end], self._recall, server.heads)
             if incoming.length == len(data) - end:
                 incoming.came_whole(data[end:])
             else:

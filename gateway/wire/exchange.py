@@ -15,7 +15,7 @@ from gateway.wire.chunks import SIZE_LINES, ChunkDecoder, ChunkError
 from gateway.wire.deadlines import NEVER
 from gateway.wire.errors import BadMessage, ClientGone, WireError
 from gateway.wire.flow import Flow, Wait
-from gateway.wire.heads import RequestHead
+from gateway.wire.heads import Memo, RequestHead
 
 if TYPE_CHECKING:
     from gateway.wire.connection import Connection
@@ -37,6 +37,8 @@ _TO_THE_END = -2
 
 class Incoming(RequestHead):
     """One request and its answer. Made by the server; every method belongs to the handler of this request.
+
+    `memo` is what was made of the same head before, None for a head that the connection has not repeated.
 
     `congested`: the transport is over its high-water mark, so that `drained` would wait (looking first is cheaper).
 
@@ -66,6 +68,7 @@ class Incoming(RequestHead):
         "finished",
         "flow",
         "gone",
+        "memo",
         "peer",
         "sent",
         "started",
@@ -83,6 +86,7 @@ class Incoming(RequestHead):
         self.gone = False
         self.congested = link.write_paused
         self.sent = 0
+        self.memo: Memo | None = None
         # The answer: head held back for the first bytes, body bytes still owed (or how else it ends).
         self._head = b""
         self._left = 0

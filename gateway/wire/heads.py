@@ -72,14 +72,41 @@ class Every(Fields):
         self.append((name, value.strip(b" \t")))
 
 
+class Memo:
+    """What the rooms above made of a head, beside its Content-Length; it lasts as long as a connection repeats that head.
+
+    Only what the head alone decides belongs here, with whatever else it was decided by, so that its owner can tell whether it
+    still holds. `standing` is the live room's, `lines` the upstream room's.
+    """
+
+    __slots__ = ("lines", "standing")
+
+    def __init__(self) -> None:
+        self.standing: object = None
+        self.lines: tuple[object, bool, bytes] | None = None
+
+
 class Recall:
     """What passed last on a connection: an agent repeats itself, and equal bytes pass again without another look.
 
     `line` is the request line; `before` and `after` are a whole head around the digits of its Content-Length, with the
-    `headers` and `fields` read from it. A head that differs in those digits alone reads the same.
+    `headers` and `fields` read from it. A head that differs in those digits alone reads the same, and shares a `memo`.
     """
 
-    __slots__ = ("after", "before", "fields", "headers", "host", "line", "method", "old", "path", "query", "target")
+    __slots__ = (
+        "after",
+        "before",
+        "fields",
+        "headers",
+        "host",
+        "line",
+        "memo",
+        "method",
+        "old",
+        "path",
+        "query",
+        "target",
+    )
 
     headers: Fields
     fields: dict[bytes, bytes]
@@ -87,6 +114,7 @@ class Recall:
     def __init__(self) -> None:
         self.line = self.before = b"\n"  # matches no head
         self.after = b""
+        self.memo: Memo | None = None
         self.host = b"\n"
         self.method = ""
         self.target = b""
@@ -124,21 +152,26 @@ class RequestHead:
     old: bool  # HTTP/1.0
     expects: bool  # it waits for 100 Continue
 
-    def read(self, head: bytes, recall: Recall, limits: HeadLimits) -> None:
-        """Fill in from the bytes of a head up to and with its empty line. Raises BadMessage; then nothing holds."""
+    def read(self, head: bytes, recall: Recall, limits: HeadLimits) -> Memo | None:
+        """Fill in from the bytes of a head up to and with its empty line. Raises BadMessage; then nothing holds.
+
+        Returns the memo of a head that repeats an earlier one.
+        """
         if head.startswith(recall.before) and head.endswith(recall.after):
             digits = head[len(recall.before) : -len(recall.after)]
             if _LENGTH(digits) is not None:
                 self._repeat(int(digits), recall)
-                return
+                return recall.memo
         if not self._look(head, recall, limits) or not self.keep or self.expects or self.length is None:
-            return
+            return None
         # The second time that a connection sends this request line: remember the head.
         start = head.lower().find(b"\r\ncontent-length: ") + 18
         end = head.find(b"\r\n", start)
         if start > 18 and _LENGTH(head[start:end]) is not None:
             recall.before, recall.after = head[:start], head[end:]
             recall.headers, recall.fields = self.headers.copy(), self.fields.copy()
+            recall.memo = Memo()
+        return None
 
     def _repeat(self, length: int, recall: Recall) -> None:
         self.method, self.target, self.path, self.query = recall.method, recall.target, recall.path, recall.query

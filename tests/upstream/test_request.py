@@ -9,6 +9,7 @@ import pytest
 from gateway.core.contract.fault import Fault
 from gateway.settings.model import EndpointSettings
 from gateway.upstream.request import REQUEST_DROPPED, Heads
+from gateway.wire.heads import Memo
 from tests.upstream.harness import BODY, Rig, go, settings
 
 LINE = ("POST", "/v1/chat/completions", "", "gpt-4o-2024-08-06")
@@ -29,7 +30,9 @@ def head(
     async def scenario(rig: Rig) -> bytes:
         heads = Heads(rig.upstreams.provider("openai").endpoints[0])
         first = heads.head(line, headers or [], body, credential, generation=generation)
-        assert heads.head(line, headers or [], body, credential, generation=generation) == first
+        memo = Memo()
+        for each in (heads, heads, Heads(rig.upstreams.provider("openai").endpoints[0])):
+            assert each.head(line, headers or [], body, credential, generation=generation, memo=memo) == first
         return first
 
     made = go(settings(url, **members), scenario)

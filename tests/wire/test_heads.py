@@ -392,9 +392,10 @@ def test_recalled_head_is_compared_around_the_length() -> None:
     limits = HeadLimits(8190, 65536, 128, OWN, secure=False)
     form = b"POST /v1/a?q HTTP/1.1\r\nHost: h\r\nContent-Length: %b\r\nX-A: b\r\nconnection: keep-alive, x-a\r\n\r\n"
     recall = Recall()
+    memos = []
     for length in (b"5", b"7", b"123456", b"0", b"007"):
         head = RequestHead()
-        head.read(form % length, recall, limits)
+        memos.append(head.read(form % length, recall, limits))
         fresh = RequestHead()
         fresh.read(form % length, Recall(), limits)
         for name in RequestHead.__slots__:
@@ -402,6 +403,8 @@ def test_recalled_head_is_compared_around_the_length() -> None:
         head.fields[b"x"] = b"changed"
         head.headers.append((b"x", b"changed"))
     assert recall.before.endswith(b"Content-Length: ")
+    # Remembered at its second time, and so the same from its third on.
+    assert memos[:2] == [None, None] and memos[2] is memos[3] is memos[4] is not None
     for value in (b"", b"-1", b"+1", b"1_0", b"1 1", b"0x1", b"1, 1", b"1\r\nContent-Length: 1", b"1\r\nHost: h",
                   b"1\r\nTransfer-Encoding: chunked", b"1\n", b"1" * 19):  # fmt: skip
         with pytest.raises(BadMessage):

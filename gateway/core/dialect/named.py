@@ -69,7 +69,10 @@ def files(body: bytes, marks: tuple[bytes, ...]) -> tuple[str, ...] | None:
     than MOST, or the body is too large to tell. `body` has been scanned. Never raises."""
     # Backwards, because that search stops less often and takes half the time on prose.
     plain = _escape(_unescaped, body) if body.rfind(b"\\u00") >= 0 else body
-    if all(plain.rfind(mark) < 0 for mark in marks):
+    for mark in marks:
+        if plain.rfind(mark) >= 0:
+            break
+    else:
         return ()
     if _loose(plain) is None:
         return ()

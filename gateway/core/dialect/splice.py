@@ -111,16 +111,17 @@ def scan(body: bytes) -> Members:
         raise _oversize()
     members = Members(body)
     spans = members.spans
-    if raws and sum(map(len, raws)) + sum(map(len, raws.values())) + 4 * len(raws) + 1 == len(body):
+    end = 0
+    for name, raw in raws.items():
+        start = end + len(name) + 4
+        end = start + len(raw)
+        spans[name] = start, end
+    if end + 1 == len(body):
         # Names, values and the least punctuation fill the body, as the official SDKs write it: there is no white space, no
         # escape in a name, and no member that the decoder's dict lost to a second one of its name.
-        position = 1
-        for name, raw in raws.items():
-            start = position + len(name) + 3
-            position = start + len(raw) + 1
-            spans[name] = (start, position - 1)
-        members.close = position - 1
+        members.close = end
         return members
+    spans.clear()
     position = 0
     for name, raw in raws.items():
         found = _member(body, position)
@@ -135,10 +136,10 @@ def scan(body: bytes) -> Members:
     members.open = body.index(b"{")
     if not spans:
         position = members.open + 1
-    end = _close(body, position)
-    if end is None:
+    last = _close(body, position)
+    if last is None:
         raise _duplicate()
-    members.close = end.end() - 1
+    members.close = last.end() - 1
     return members
 
 
