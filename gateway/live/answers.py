@@ -21,19 +21,32 @@ if TYPE_CHECKING:
     from gateway.live.worker import Worker
     from gateway.wire.client import Outgoing
 
+NAMES_KEPT = 512
+"""Field names of answers of which is remembered whether clients get them."""
 TIMEOUT_CODES = {"between_chunks": "upstream_stalled", "total": "upstream_timeout", "first_byte": "upstream_timeout"}
 
 
 def response_lines(life: Life, out: Outgoing, skip: frozenset[bytes] = frozenset()) -> bytes:
     """The provider's header lines, less what is ours to drop, followed by the release's stamp."""
     parts: list[bytes] = []
+    kept = life.view.answered
     for name, value in out.headers:
-        lower = name.lower()
-        if lower in RESPONSE_DROPPED or lower in skip or lower.startswith(b"x-trivet-"):
-            continue
-        parts += (name, b": ", value, b"\r\n")
+        keep = kept.get(name)
+        if keep is None:
+            keep = _keeps(name, kept)
+        if keep and not (skip and name.lower() in skip):
+            parts += (name, b": ", value, b"\r\n")
     parts.append(stamps.lines(life))
     return b"".join(parts)
+
+
+def _keeps(name: bytes, kept: dict[bytes, bool]) -> bool:
+    """Whether clients get a field of a provider's answer; remembered within a bound, for names come again."""
+    lower = name.lower()
+    keep = lower not in RESPONSE_DROPPED and not lower.startswith(b"x-trivet-")
+    if len(kept) < NAMES_KEPT:
+        kept[name] = keep
+    return keep
 
 
 def coded(out: Outgoing) -> bool:

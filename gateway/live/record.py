@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway.core.contract.journal import Step
@@ -60,13 +59,11 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
     answer = life.answer or life.failed
     assert bound is not None
     started = life.incoming.started
-    system = envelope.system() if envelope is not None else b""
-    tools = life.tools_sent
-    if not tools and envelope is not None:
-        raw = envelope.toolset()
-        tools = sha256(raw).hexdigest() if raw else ""
-    prompt = sha256(system).hexdigest() if system else ""
-    flags = life.flags
+    prompt, tools, flags = "", life.tools_sent, life.flags
+    if envelope is not None:
+        digests = life.view.digests
+        prompt = digests.of(envelope.system())
+        tools = tools or digests.of(envelope.toolset())
     if (
         notices is not None
         and notices.on
@@ -76,36 +73,37 @@ def entry(life: Life, stamp: Stamp, ended: float, notices: Notices | None = None
         and life.caller.role is LIVE
     ):
         flags += notices.saw(stamp, prompt, tools, envelope)
+    # In the order of the fields: more than fifteen names would make the call ten times as dear.
     return Step(
-        request=life.id,
-        step=bound.step,
-        alias=stamp.alias,
-        release=stamp.release,
-        asked=life.asked,
-        model=stamp.model,
-        answered=observed.model if observed is not None else "",
-        outcome=life.outcome,
-        status=life.status,
-        at_ms=life.at_ms,
-        total_ms=millis(ended - started),
-        first_byte_ms=millis(life.first_byte - started) if life.first_byte else 0.0,
-        overhead_ms=millis(overhead(life, ended)),
-        fingerprint=observed.fingerprint if observed is not None else "",
-        endpoint=answer.endpoint if answer is not None else "",
-        prompt=prompt,
-        tools=tools,
-        usage=observed.usage if observed is not None else None,
-        cost_micro=life.cost,
-        finish=observed.finish if observed is not None else "",
-        attempts=answer.attempts if answer is not None else 0,
-        attempt_log=answer.attempt_log if answer is not None else (),
-        label=life.label,
-        stream=envelope.stream if envelope is not None else False,
-        source=life.source,
-        path=life.route.path if life.route is not None else "",
-        code=life.code or (observed.error if observed is not None else ""),
-        excerpt=life.excerpt,
-        flags=flags,
+        life.id,
+        bound.step,
+        stamp.alias,
+        stamp.release,
+        life.asked,
+        stamp.model,
+        observed.model if observed is not None else "",
+        life.outcome,
+        life.status,
+        life.at_ms,
+        millis(ended - started),
+        millis(life.first_byte - started) if life.first_byte else 0.0,
+        millis(overhead(life, ended)),
+        observed.fingerprint if observed is not None else "",
+        answer.endpoint if answer is not None else "",
+        prompt,
+        tools,
+        observed.usage if observed is not None else None,
+        life.cost,
+        observed.finish if observed is not None else "",
+        answer.attempts if answer is not None else 0,
+        answer.attempt_log if answer is not None else (),
+        life.label,
+        envelope.stream if envelope is not None else False,
+        life.source,
+        life.route.path if life.route is not None else "",
+        life.code or (observed.error if observed is not None else ""),
+        life.excerpt,
+        flags,
     )
 
 

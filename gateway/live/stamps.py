@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gateway.live.view import View
 
 MARKS_KEPT = 2000
-TICKETS_KEPT = 1000
-"""Ready header lines and tickets a worker keeps at hand; each is some hundred bytes."""
+RUNS_KEPT = 1000
+"""Ready header lines, of releases and of runs, that a worker keeps at hand; each is some hundred bytes."""
 SAFE = re.compile(r"[!-~]+")
 """Values that may stand in a header as they are; anything else is percent-encoded."""
 
@@ -31,21 +31,29 @@ def lines(life: Life) -> bytes:
     stamp, bound = life.stamp, life.bound
     if stamp is None or bound is None:
         return b"x-trivet-request: %b\r\n%b" % (life.id.encode(), called(life))
+    which = (stamp.tenant, stamp.run, stamp.alias, stamp.at_ms, stamp.release)
+    ready = life.view.marked.get(which)
+    if ready is None:
+        ready = _marked(life.view, stamp, which)
+    word = b"new" if bound.new else b"resumed"
+    return b"x-trivet-request: %b\r\n%b%b%b%b" % (life.id.encode(), ready[0], word, ready[1], called(life))
+
+
+def _marked(view: View, stamp: Stamp, which: tuple[str, str, str, int, str]) -> tuple[bytes, bytes]:
+    """The lines that every answer of a run has, before and behind what `x-trivet-bound` says; made, and signed, once for a
+    while."""
     marks = (stamp.alias, stamp.release, stamp.model, stamp.pin, stamp.arm)
-    kept = life.view.marks
-    fixed = kept.get(marks)
+    fixed = view.marks.get(marks)
     if fixed is None:
-        if len(kept) >= MARKS_KEPT:
-            kept.clear()
-        fixed = kept[marks] = _marks(stamp)
-    return b"x-trivet-request: %b\r\nx-trivet-run: %b\r\nx-trivet-bound: %b\r\nx-trivet-ticket: %b\r\n%b%b" % (
-        life.id.encode(),
-        stamp.run.encode(),
-        b"new" if bound.new else b"resumed",
-        _ticket(life.view, stamp),
-        fixed,
-        called(life),
-    )
+        if len(view.marks) >= MARKS_KEPT:
+            view.marks.clear()
+        fixed = view.marks[marks] = _marks(stamp)
+    if len(view.marked) >= RUNS_KEPT:
+        view.marked.clear()
+    before = b"x-trivet-run: %b\r\nx-trivet-bound: " % stamp.run.encode()
+    behind = b"\r\nx-trivet-ticket: %b\r\n%b" % (ticket_of(stamp, view.stamp_keys[0]).encode(), fixed)
+    view.marked[which] = before, behind
+    return before, behind
 
 
 def _marks(stamp: Stamp) -> bytes:
@@ -58,17 +66,6 @@ def _marks(stamp: Stamp) -> bytes:
         f"x-trivet-pin: {stamp.pin.value}\r\n"
         f"x-trivet-arm: {stamp.arm.value}\r\n"
     ).encode()
-
-
-def _ticket(view: View, stamp: Stamp) -> bytes:
-    """The ticket of a binding. Every step of a run has the same one, so it is signed once and kept for a while."""
-    which = (stamp.tenant, stamp.run, stamp.alias, stamp.at_ms, stamp.release)
-    ticket = view.tickets.get(which)
-    if ticket is None:
-        if len(view.tickets) >= TICKETS_KEPT:
-            view.tickets.clear()
-        ticket = view.tickets[which] = ticket_of(stamp, view.stamp_keys[0]).encode()
-    return ticket
 
 
 def ticket_of(stamp: Stamp, key: bytes) -> str:

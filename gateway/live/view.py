@@ -15,6 +15,7 @@ from gateway.core.binding import internal
 from gateway.core.dialect import routes
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import glob
+from gateway.live.digests import Digests
 from gateway.live.ledger import DEFAULT_TENANT, Ledger
 from gateway.settings.endpoints import dialects
 from gateway.settings.model import RIGHTS
@@ -75,12 +76,15 @@ class View:
     """The settings as the live path wants them: every look-up prepared, nothing computed per request that could be computed here."""
 
     __slots__ = (
+        "answered",
         "auth",
         "callers",
         "default_provider",
+        "digests",
         "ledger",
         "legs",
         "lists",
+        "marked",
         "marks",
         "max_age",
         "open_caller",
@@ -98,7 +102,6 @@ class View:
         "spread",
         "stamp_keys",
         "targets",
-        "tickets",
         "toolsets",
         "unmanaged",
         "vendors",
@@ -141,14 +144,18 @@ class View:
         self.routes: dict[str, Route] = {}
         self.marks: dict[tuple[str, ...], bytes] = {}
         """Ready header lines, by what they say (`live.stamps`)."""
-        self.tickets: dict[tuple[str, str, str, int, str], bytes] = {}
-        """Tickets signed lately (`live.stamps`)."""
+        self.marked: dict[tuple[str, str, str, int, str], tuple[bytes, bytes]] = {}
+        """The same of runs, with their tickets (`live.stamps`)."""
         self.targets: dict[tuple[str, Route], Target] = {}
         """Where a release's model goes, by model and route (`live.rewrite`)."""
         self.legs: dict[str, Legs | None] = {}
         """Prompt and tools of releases, parsed, by release (`live.legs`)."""
         self.toolsets: dict[str, str] = {}
         """Neutral digest of toolsets that were sent, by the sha256 of their bytes (`live.legs`)."""
+        self.answered: dict[bytes, bool] = {}
+        """Which fields of an answer clients get, by name (`live.answers`)."""
+        self.digests = Digests()
+        """Of prompts and toolsets as sent."""
         self.lists: dict[bytes, tuple[Mapping[str, str], frozenset[str]]] = {}
         """Digests that a value of `x-trivet-tools` names, with the labels it was read by (`live.eligible`)."""
         every = frozenset(RIGHTS)
