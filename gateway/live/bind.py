@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 LEASE = "lease"
 """Why a run is not put on a candidate: nobody has confirmed the weight lately."""
 
+# To look a member up in its enum costs ten times as much as a name of this file.
+_HIGH = Stakes.HIGH
+_PINNED, _FLOATING = PinClass.PINNED, PinClass.FLOATING
+_PIN, _LEARNED = Pin.PINNED, Pin.LEARNED
+
 
 async def bind(worker: Worker, life: Life) -> None:
     """Set `stamp`, `bound`, `release`, `legs` and `pin`.
@@ -52,7 +57,7 @@ async def bind(worker: Worker, life: Life) -> None:
     if life.held >= 0:
         hold(life)
     want = await _wanted(worker, life)
-    keep = life.state.stakes is Stakes.HIGH if life.state is not None else False
+    keep = life.state.stakes is _HIGH if life.state is not None else False
     request = BindRequest(want=want, resume=life.resume, ticket=life.ticket, label=life.label, strict=keep)
     bound = await (_in_flight(worker, life, request) if life.drifted else worker.store.bind(request))
     stamp = life.stamp = bound.stamp
@@ -62,7 +67,7 @@ async def bind(worker: Worker, life: Life) -> None:
     if life.barred and bound.new:
         worker.meters.add("ineligible_total", stamp.alias, life.barred)
     if stamp.release:
-        release = await release_of(worker, stamp.release)
+        release = worker.store.pointers.release(stamp.release) or await release_of(worker, stamp.release)
         life.release = release
         if release.blocked:
             raise Fault(
@@ -141,7 +146,7 @@ async def _wanted(worker: Worker, life: Life) -> Stamp:
         eligible = await _eligible(worker, life, state, split)
         unit = _unit(life) if eligible else ""
     choice = choose(state, caller.tenant, caller.segment, unit or life.run, eligible)
-    release = await release_of(worker, choice.release)
+    release = worker.store.pointers.release(choice.release) or await release_of(worker, choice.release)
     if release.drifted and strict(life):
         life.drifted = release.drifted
     return Stamp(
@@ -190,9 +195,9 @@ def _unit(life: Life) -> str:
 
 def pin_of(state: AliasState, release: Release) -> Pin:
     """What `x-trivet-pin` says of a release."""
-    if release.pin is PinClass.PINNED:
-        return Pin.LEARNED if state.learned else Pin.PINNED
-    return Pin.FLOATING if release.pin is PinClass.FLOATING else Pin.UNKNOWN
+    if release.pin is _PINNED:
+        return _LEARNED if state.learned else _PIN
+    return Pin.FLOATING if release.pin is _FLOATING else Pin.UNKNOWN
 
 
 async def _named_release(worker: Worker, life: Life) -> Stamp:
@@ -246,7 +251,7 @@ def stand_in(view: View, provider: str) -> bytes | None:
 def _check_floating(life: Life) -> None:
     """An agent with side effects never rides a floating alias, whatever the pointer says."""
     state, release, envelope = life.state, life.release, life.envelope
-    if state is None or release is None or release.pin is not PinClass.FLOATING:
+    if state is None or release is None or release.pin is not _FLOATING:
         return
     # A run that is only being started will send tools for all anyone knows.
     has_tools = envelope.has_tools if envelope is not None else True

@@ -49,7 +49,7 @@ def record(worker: Worker, life: Life) -> None:
     part = life.state is not None and _expose(worker, life, stamp, life.state)
     if watched or part:
         tell(worker, life, stamp, step, part=part)
-    if stamp.pin is Pin.FLOATING and not stamp.release:
+    if not stamp.release and stamp.pin is Pin.FLOATING:
         _floating(worker, life)
 
 

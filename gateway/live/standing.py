@@ -27,6 +27,9 @@ BESIDE_THE_RUN = frozenset((b"x-trivet-step", b"x-trivet-resume", b"x-trivet-tic
 """Fields with a say in which run it is, or which step of it."""
 
 
+_HEADER = Source.HEADER  # ten times as fast as to look it up in its enum
+
+
 class Standing(msgspec.Struct, frozen=True):
     """How a head stands under a view: phase 1 and what phase 2 reads of the head."""
 
@@ -48,7 +51,7 @@ def recalled(life: Life) -> bool:
     life.route, life.dialect = standing.route, standing.dialect
     life.caller, life.credential = standing.caller, standing.credential
     if standing.run:
-        life.run, life.source = standing.run, Source.HEADER
+        life.run, life.source = standing.run, _HEADER
     if life.caller.accounts:
         enter(life)
     return True

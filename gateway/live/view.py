@@ -56,7 +56,7 @@ class Caller:
 
     def may(self, name: str) -> bool:
         """Whether a name exists for this caller."""
-        return all(pattern.fullmatch(name) for pattern in self.allow)
+        return not self.allow or all(pattern.fullmatch(name) for pattern in self.allow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,19 +77,9 @@ class Outgoing(ReplyHead):
         Raises UpstreamLost (began), UpstreamBroken, DeadlineExceeded. Any error, also one thrown into the waiting flow,
         closes the connection.
         """
-        parts = self._parts
-        if parts:
-            line = self._line
-            if self._size > UNREAD_HIGH and line is not None:
-                line.resume_reading()
-            self._size = 0
-            if len(parts) == 1:
-                return parts.pop()
-            data = b"".join(parts)
-            parts.clear()
+        data = self.at_hand()
+        if data is not None:
             return data
-        if self.whole:
-            return b""
         if self._error is not None:
             raise self._error
         line = self._line
@@ -106,6 +96,21 @@ class Outgoing(ReplyHead):
         except BaseException:
             self.abort()
             raise
+
+    def at_hand(self) -> bytes | None:
+        """What `chunk` would return at once; None where it would wait, or raise."""
+        parts = self._parts
+        if not parts:
+            return b"" if self.whole else None
+        line = self._line
+        if self._size > UNREAD_HIGH and line is not None:
+            line.resume_reading()
+        self._size = 0
+        if len(parts) == 1:
+            return parts.pop()
+        data = b"".join(parts)
+        parts.clear()
+        return data
 
     async def pump(self, sink: Callable[[bytes], bool]) -> bool:
         """Hand what comes to `sink`, straight from the connection's callback: a stream of small pieces then resumes no

@@ -94,7 +94,7 @@ class Members:
         if span is None or self.body[span[0]] != 0x22:
             return None
         raw = self.body[span[0] : span[1]]
-        return _text(raw) if b"\\" in raw else raw[1:-1].decode()
+        return _text(raw) if raw.find(b"\\") >= 0 else raw[1:-1].decode()
 
 
 def scan(body: bytes) -> Members:

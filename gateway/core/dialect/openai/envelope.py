@@ -9,8 +9,9 @@ import msgspec
 from gateway.core.dialect.base import Envelope, refuse_odd_model, refuse_routing
 from gateway.core.dialect.openai import prompt
 from gateway.core.dialect.routes import Operation
-from gateway.core.dialect.splice import scan, unbounded
+from gateway.core.dialect.splice import Members, scan, unbounded
 
+_CHAT = Operation.CHAT  # ten times as fast as to look it up in its enum
 SYSTEM_ROLES = ("system", "developer")
 OPEN, BRACE = ord("["), ord("{")
 LONG_BYTES = 1 << 20
@@ -45,6 +46,11 @@ class ChatEnvelope(Envelope):
     """A chat completion request."""
 
     __slots__ = ("_head", "_messages")
+
+    def __init__(self, members: Members) -> None:
+        super().__init__(members)
+        self._head: tuple[bytes, bytes, int] | None = None
+        self._messages: list[msgspec.Raw] | None = None
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -168,7 +174,7 @@ class ChatEnvelope(Envelope):
 
     def _split(self) -> tuple[bytes, bytes, int]:
         """The system messages as a JSON array, the first message after them, the length of the first of all; found once."""
-        head: tuple[bytes, bytes, int] | None = getattr(self, "_head", None)
+        head = self._head
         if head is None:
             start, end = self.members.spans.get("messages", (0, 0))
             parts = self._first(start, end) if end - start > SHORT_BYTES else None
@@ -216,7 +222,7 @@ class ChatEnvelope(Envelope):
 
     def _items(self) -> list[msgspec.Raw]:
         """The messages as sent, cut apart once; none when `messages` is no array."""
-        items: list[msgspec.Raw] | None = getattr(self, "_messages", None)
+        items = self._messages
         if items is None:
             raw = self.members.get("messages") or b""
             many = len(raw) > LONG_BYTES and raw.count(b",") > MOST_COMMAS
@@ -248,4 +254,4 @@ def read(operation: Operation | None, body: bytes) -> Envelope:
     if operation is None:
         return Envelope(members)
     refuse_odd_model(members)
-    return ChatEnvelope(members) if operation is Operation.CHAT else PlainEnvelope(members)
+    return ChatEnvelope(members) if operation is _CHAT else PlainEnvelope(members)
