@@ -39,8 +39,8 @@ REFERENCE = 500
 """Units of the reference; the first half says what is long."""
 LONG = 0.95
 """Share of the reference's first half that is no longer than `long`."""
-ENTRIES = 1000
-"""Entries of an alias's stream that one look takes; of more it takes the newest."""
+ENTRIES = 2000
+"""Entries of an alias's stream that one look takes, two a request; of more it takes the newest."""
 RUNS = 100
 """Runs of a release that one look takes, the newest,"""
 STEPS = 5

@@ -66,13 +66,13 @@ class Counted:
         before = self.last.get(labels)
         self.last[labels] = done
         for result, grown in zip(RESULTS, _grown(before, done), strict=True):
-            if before is not None and grown:
+            if grown:
                 self._registry.counter("probe_windows_total", result).n += 1
 
 
 def _grown(before: ProbeProgress | None, done: ProbeProgress) -> tuple[bool, bool, bool, bool]:
-    if before is None:
-        return False, False, False, False
+    if before is None:  # how often it was compared before this process nobody knows; a fresh reference is one
+        return bool(done.reference_ms) and not (done.windows or done.going), False, False, False
     fresh = done.windows != before.windows and bool(done.windows)
     differs = fresh and done.windows[-1].p < 0.01
     return (

@@ -16,6 +16,7 @@ from gateway.control.desk import Desk
 from gateway.control.shadow_store import results
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.sentinel import Proof, WarmRow
+from gateway.sentinel.floating import Names
 from gateway.sentinel.warm import look
 from gateway.store import proofs
 from gateway.store.proofs import Taken
@@ -35,6 +36,7 @@ class Counted:
         self._registry = registry
         self.rows: list[WarmRow] = []
         self.taken = Taken()
+        self.names = Names()
         registry.source(self.read)
 
     def read(self) -> Iterator[Reading]:
@@ -94,7 +96,10 @@ async def once(desk: Desk, counted: Counted, *, probing: bool) -> None:
         except Fault as fault:
             if fault.code != "no_data_port":
                 raise
+            port = None
             found = await look(desk.store, desk.settings, None, wall_ms, shadows)
     counted.probed(found.probes)
+    if port is not None:
+        counted.probed(await counted.names.look(desk.store, desk.settings, desk.pins, port, wall_ms))
     counted.taken = await proofs.taken(desk.store, desk.now_ms)
     counted.rows = await warm.listed(desk)

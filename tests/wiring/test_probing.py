@@ -70,6 +70,7 @@ async def test_windows_are_run_and_counted(
                 await asyncio.sleep(0.01)
         found = read()
         assert found[f"probe_p{{agent,{a}}}"] == 1.0
+        assert found["probe_windows_total{reference}"] == 1
         assert not found.get("probe_windows_total{differs}")
         told = [each for each in await aliases_of.history(desk.store, "agent") if each.action == "traffic"]
         assert [each.reason for each in told] == [f"{model}: e-detector on the traffic"], (
