@@ -109,3 +109,14 @@ async def test_slow_facts_are_looked_at_now_and_then(desk: Desk, made: Make, pla
     assert (await watch.facts(late, state, state.rollout)).alarms == ("undeclared:t9",)
     watch.forget([])
     assert watch.looks == {}
+
+
+async def test_a_loss_freezes_the_stage_that_it_fell_into(desk: Desk, made: Make, placed: Place) -> None:
+    """Entries that were lost before the stage began do not freeze it again; those lost in it do."""
+    state = await placed("agent", {"*": "A"})
+    state = await rolling(desk, state, await made("B"), Phase.CANARY)
+    assert state.rollout is not None
+    await Watch().facts(desk, state, state.rollout)
+    for lost, told in ((state.rollout.since_ms, ()), (state.rollout.since_ms + 1, ("events_lost",))):
+        await desk.store.do("HSET", desk.store.keys.rollout_counts("agent"), "lost_ms", lost)
+        assert (await Watch().facts(desk, state, state.rollout)).alarms == told

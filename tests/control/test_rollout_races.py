@@ -252,3 +252,19 @@ async def test_i3_promote_during_a_rollout_is_refused(stage: Theatre, made: Make
     with pytest.raises(Fault, match="candidate_barred"):
         await promote(stage.desk, "agent", await made("C"), "hurry", override="alice", timeout=0)
     assert await told(stage) == [("alice", "rollout_abort")]
+
+
+async def test_a_loop_that_was_replaced_without_noticing_fences_anew(stage: Theatre, made: Make) -> None:
+    """Another loop drove and left while this one slept: what is still on its way from there is refused once this one has looked."""
+    await begun(stage, made, Phase.CANARY)
+    one, other = (Conductor(stage.desks, name, list_seconds=0) for name in ("one", "other"))
+    assert (await one.round()).leader
+    await stage.desk.store.do("HINCRBY", stage.desk.store.keys.control(), "at_ms", -60_000)
+    assert (await other.round()).leader
+    stale = (await stage.desk.alias("agent")).epoch
+    await other.leave()
+    assert (await one.round()).leader
+    state = await stage.desk.alias("agent")
+    assert state.epoch > stale
+    with pytest.raises(Fault, match="fenced"):
+        await aliases.write(stage.desk.store, state, state, stage.desk.entry("test", "late"), epoch=stale)

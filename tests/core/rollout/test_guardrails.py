@@ -171,6 +171,23 @@ def test_sick_counts() -> None:
     assert health(rollout(Guardrail("error")), Tally(units=UNITS, first=UNITS, seen=silent)) == ()
 
 
+def test_assignments_are_judged_by_the_first_of_each_unit() -> None:
+    """Tenants that come again at each weight are counted there again, and say nothing new of how they were assigned; counts of a
+    version that kept no first ones are judged as they are."""
+    plan = rollout(Guardrail("error"))
+    wrong = {"* canary 500": 100, "* stable 500": 700}
+    assert health(plan, Tally(units=wrong, first=UNITS)) == ()
+    assert health(plan, Tally(units=UNITS, first=wrong)) == health(plan, Tally(units=wrong)) == ("sample_ratio",)
+
+
+@pytest.mark.parametrize(("twice", "units", "told"), [(2, 4, False), (3, 300, False), (3, 299, True), (3, 4, True)])
+def test_units_in_both_arms_are_a_fault_when_they_are_some_and_a_share(twice: int, units: int, told: bool) -> None:
+    """Three of them at least, and above one in a hundred: two restarted runs of four are none."""
+    counted = {"* canary 5000": units // 2, "* stable 5000": units - units // 2}
+    found = health(rollout(Guardrail("error")), Tally(units=counted, first=counted, twice=twice))
+    assert found == (("exposed_twice",) if told else ())
+
+
 def test_a_tally_reads_back() -> None:
     """A tally is part of what `rollout status` answers: it is JSON and reads back equal."""
     tally = Tally(units=UNITS, first=UNITS, bad={"error": UNITS}, lost_ms=5)
