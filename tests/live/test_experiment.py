@@ -12,9 +12,10 @@ import pytest
 from gateway.core.contract.alias import Split
 from gateway.core.contract.journal import Event
 from gateway.core.contract.release import Release
+from gateway.core.contract.run import Stamp
 from gateway.core.rollout.metrics import METRICS, TRIPWIRES
 from gateway.live import checks
-from gateway.live.experiment import BAD_ENDINGS, TRIPS
+from gateway.live.experiment import BAD_ENDINGS, TRIPS, takes_part
 from gateway.store.client import Store
 from tests.live.gateway import Got, LiveGateway, release
 from tests.live.legs import chat_tool, made, served, stored, toolset
@@ -292,6 +293,15 @@ def test_the_client_gets_the_same_bytes_with_and_without_a_rollout(
             got.append(shared.chat(which, {"x-trivet-run": f"same{next(NUMBERS)}"}, **more))
         one, two = ({n: v for n, v in each.headers.items() if n not in ours} for each in got)
         assert (got[0].status, got[0].body, one) == (got[1].status, got[1].body, two), name
+
+
+@pytest.mark.parametrize(
+    ("allocation", "version", "part"), [(500, 2, True), (500, 3, True), (0, 3, False), (500, 1, False)]
+)
+def test_a_run_takes_part_that_was_drawn_since_the_rollout_began(allocation: int, version: int, part: bool) -> None:
+    """One of an earlier rollout has an arm too, and says nothing to this one."""
+    stamp = Stamp("t", "r", "tried", OLD.id, "m", allocation=allocation, version=version, at_ms=1)
+    assert takes_part(stamp, Split(candidate=NEW.id, salt="s", weights={"*": 500}, since=2)) is part
 
 
 def test_the_words_are_those_that_guardrails_know() -> None:

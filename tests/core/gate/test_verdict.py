@@ -36,6 +36,17 @@ def test_a_better_task_does_not_pay_for_worse_safety() -> None:
     assert report.why[0].startswith("safety@1 is NO-GO")
 
 
+def test_what_failed_is_told_before_what_cannot_tell() -> None:
+    """Whoever reads one reason reads the one that aborts."""
+    made = evidence(suite(flips(20)), suite(flips(150, 30), SAFETY))
+    report = judged(declared(TASK, SAFETY, REGRESSION), made)
+    assert [why.split(" ")[0:3] for why in report.why[:2]] == [
+        ["safety@1", "is", "NO-GO:"],
+        ["task@1", "is", "INSUFFICIENT:"],
+    ]
+    assert report.why[2] == "regression@1: there is no evidence"
+
+
 def test_nothing_declared_or_nothing_found_is_not_green() -> None:
     """Without suites, without evidence, with evidence of one suite of two: INSUFFICIENT, never GO and never NO-GO."""
     bare = judged(declared(), evidence(suite(flips(200))))
