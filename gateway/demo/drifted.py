@@ -172,7 +172,7 @@ def tell_names(screen: Screen, runs: Sequence[Run]) -> None:
     """Say that what is on the wire shows nothing: the answers still name the pinned model."""
     answers = sum(len(run.models) for run in runs)
     screen.claim(
-        f"{answers} answers to {len(runs)} runs, and every one names {BETTER}: no name, no fingerprint tells",
+        f"{answers} answers to {len(runs)} runs, and every one names {BETTER}: by the name nobody can tell",
         bool(runs) and all(set(run.models) == {BETTER} for run in runs),
     )
 

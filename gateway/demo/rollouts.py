@@ -87,7 +87,9 @@ async def status(stage: Stage) -> RolloutStatus:
     found = msgspec.json.decode(await stage.gateway.verb(*words), type=RolloutStatus)
     if found.rollout is not None and found.split is not None:
         waits = "; ".join(wait.what for wait in found.waits)
-        stage.screen.say(f"{found.rollout.phase.value}, {found.split.weight / 100:g} %; waits for: {waits}")
+        stage.screen.say(
+            f"{found.rollout.phase.value}, {found.split.weight / 100:g} %; waits for: {waits or 'nothing any more'}"
+        )
     stage.screen.table(
         ("metric", "does", "candidate#", "live#", "evidence#", "acts at#", ""),
         [
