@@ -24,6 +24,12 @@ def test_what_is_confirmed(good: int, whole: int, found: bool) -> None:
     assert bool(confirmed([("i", passes(good), passes(whole))]).items) is found
 
 
+def test_half_a_score_is_a_pass() -> None:
+    """A graded answer passes from one half on, on either side."""
+    assert confirmed([("i", (0.49,) * 5, (0.5,) * 5)]).items == ("i",)
+    assert confirmed([("i", (0.5,) * 5, ALL)]).items == ()
+
+
 @pytest.mark.parametrize(("good", "chance"), [(0, 1 / 252), (1, 5 / 210), (2, 10 / 120)])
 def test_the_chance_of_one_item_is_exact(good: int, chance: float) -> None:
     """How many of the ways to deal the passes out look so: binomial coefficients (Fisher 1935)."""
