@@ -33,7 +33,7 @@ MANIFEST = (
     f"shadow: {{trios: {TRIOS}, rate: 100%}}",
     "steps:",
     "  - {weight: 25%, bake: 0.3, runs: 5}",
-    "  - {weight: 50%, bake: 0.6, runs: 8}",
+    "  - {weight: 50%, bake: 1s, runs: 8}",
     "promoting: {weight: 80%, bake: 0.3, runs: 8}",
     f"guardrails: {WATCHED}",
 )
