@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.control.gate import questions
-from gateway.core.contract.gate_run import GateRun, Side, SuiteRun
+from gateway.control.gate import questions, told
+from gateway.core.contract.gate_run import GateRun, Outcome, Side, SuiteRun
 from gateway.core.contract.suite import Answer, Check, Head, Item, Said, Suite, SuiteKind
 from gateway.store import gates
 from tests.gateway_process import Gateway, running
@@ -238,3 +238,14 @@ def test_questions_come_in_pairs_in_an_order_of_the_run() -> None:
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
     assert len(set(orders[0])) == 120
+
+
+def test_a_run_with_every_answer_was_not_stopped() -> None:
+    """What it cost, and how many answers have no score, stops only what is still to be asked."""
+    suites = (SuiteRun("s@1", SuiteKind.TASK, "s", "d", 30, 1),)
+    run = GateRun("gate_1", "agent", "rel_b", "rel_a", "alice", 0, suites, budget_micro=5)
+    names = [f"task i{at} {side.value} 0" for at in range(30) for side in Side]
+    for outcome, cost, why in ((Outcome(1.0), 9, "budget"), (Outcome(None, "timeout"), 0, "failing")):
+        some, every = ({name: outcome for name in names[:count]} for count in (40, 60))
+        assert told(gates.Stored(run, some, frozenset(), gates.Cost(micro=cost), "")).stopped == why
+        assert told(gates.Stored(run, every, frozenset(), gates.Cost(micro=cost), "")).stopped == ""

@@ -199,6 +199,8 @@ def test_must_pass_items() -> None:
     assert compared(regressed(2), REGRESSION, repeats=5).verdict is Word.INSUFFICIENT, "chance of 8 percent"
     assert compared(regressed(2, 2), REGRESSION, repeats=5).verdict is Word.NO_GO
     assert compared(regressed(0, repeats=3), REGRESSION, repeats=3).verdict is Word.INSUFFICIENT
+    steady = [Score(f"s{at}", (1.0,) * 3, (1.0,) * 3) for at in range(60)]
+    assert compared(steady, REGRESSION, repeats=3).verdict is Word.INSUFFICIENT, "three answers confirm nothing"
 
 
 def test_must_pass_items_that_were_not_answered() -> None:
