@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.control.gate import questions, told
+from gateway.control import gate
+from gateway.control.gate import questions
 from gateway.core.contract.gate_run import GateRun, Outcome, Side, SuiteRun
 from gateway.core.contract.suite import Answer, Check, Head, Item, Said, Suite, SuiteKind
 from gateway.store import gates
@@ -246,6 +247,6 @@ def test_a_run_with_every_answer_was_not_stopped() -> None:
     run = GateRun("gate_1", "agent", "rel_b", "rel_a", "alice", 0, suites, budget_micro=5)
     names = [f"task i{at} {side.value} 0" for at in range(30) for side in Side]
     for outcome, cost, why in ((Outcome(1.0), 9, "budget"), (Outcome(None, "timeout"), 0, "failing")):
-        some, every = ({name: outcome for name in names[:count]} for count in (40, 60))
-        assert told(gates.Stored(run, some, frozenset(), gates.Cost(micro=cost), "")).stopped == why
-        assert told(gates.Stored(run, every, frozenset(), gates.Cost(micro=cost), "")).stopped == ""
+        some, every = (dict.fromkeys(names[:count], outcome) for count in (40, 60))
+        assert gate.told(gates.Stored(run, some, frozenset(), gates.Cost(micro=cost), "")).stopped == why
+        assert gate.told(gates.Stored(run, every, frozenset(), gates.Cost(micro=cost), "")).stopped == ""
