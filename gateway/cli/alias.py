@@ -280,4 +280,6 @@ def _lanes(state: AliasState | None) -> str:
 
 
 def _why(entry: HistoryEntry) -> str:
-    return f"{entry.reason} (override: {entry.override})" if entry.override else entry.reason
+    said = f"{entry.reason} (override: {entry.override})" if entry.override else entry.reason
+    noted = entry.note and entry.before is None and entry.after is None  # what moved no pointer is there for what it says
+    return f"{said}; {entry.note}" if noted else said

@@ -131,6 +131,7 @@ def test_d10_a_model_that_changes_silently_is_said_freezes_and_is_acknowledged(w
     for alias in ("agent", "careful"):
         told = world.until(lambda found: any(e["action"] == "drift" for e in found), "alias", "history", alias)
         assert [entry["evidence"] for entry in told if entry["action"] == "drift"] == [f"{SNAPSHOT}@2"]
+    assert f"`trivet drift status {SNAPSHOT}` says what to do" in gateway.cli("alias", "history", "careful").stdout
     frozen = world.until(lambda found: found["rollout"]["phase"] == "frozen", "rollout", "status", "agent")
     assert f"drift:{SNAPSHOT}@2" in json.dumps(frozen)
     checked = gateway.json("gate", "check", "agent", "--release", new, status=2)
