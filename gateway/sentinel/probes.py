@@ -114,7 +114,8 @@ async def is_due(post: Post, probed: Target) -> bool:
     if _stale(series, watched):
         return bool(probed.every_ms)
     chances = probed.chances and bool(probed.every_ms) and rules.chances_due(series, now_ms)
-    return chances or rules.due(series, probed.every_ms, now_ms)
+    hint = rules.hinted(series, _fingerprints(watched), probed.every_ms, now_ms)
+    return chances or hint or rules.due(series, probed.every_ms, now_ms)
 
 
 async def ask_soon(post: Post, probed: Target, why: str) -> None:
@@ -275,7 +276,12 @@ def _begun(series: Series, watched: Watched, now_ms: int, *, begin: bool) -> Ser
         series = Series(epoch=watched.epoch.number)
     if begin and not series.going:
         series = msgspec.structs.replace(rules.begun(series, now_ms), chances_next_ms=0)
+        series = rules.fingerprinted(series, _fingerprints(watched))
     return series
+
+
+def _fingerprints(watched: Watched) -> list[str]:
+    return [each.fingerprint for each in watched.observed.values()]
 
 
 async def _watched(post: Post, probed: Target) -> Watched:

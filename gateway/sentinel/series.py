@@ -7,7 +7,7 @@ discarded and counted, and the reference stays what it is until somebody acknowl
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isnan
 from typing import Any
@@ -26,6 +26,7 @@ FAILED_SHARE = 0.1
 CONFIRM_MS = 3_600_000
 """After a window that differs, and after one that was discarded, the next one begins so soon, if `every` is not sooner."""
 WINDOWS_KEPT = 30
+FINGERPRINTS = 64
 NEVER_MS = 1 << 62
 CHANCE_FAILED = 5
 """Calls that come to nothing after which a window of log-probabilities is discarded."""
@@ -51,6 +52,19 @@ def due(series: Series, every_ms: int, now_ms: int) -> bool:
     elif doubted(series) or series.failed:
         wait = min(every_ms, CONFIRM_MS)
     return now_ms - series.begun_ms >= wait
+
+
+def hinted(series: Series, fingerprints: Collection[str], every_ms: int, now_ms: int) -> bool:
+    """Whether answers have a fingerprint that no window has seen: a hint, and often a harmless one, so that it is followed four times
+    in `every` at most."""
+    new = bool(series.fingerprints) and any(each and each not in series.fingerprints for each in fingerprints)
+    return new and series.reference_ms > 0 and every_ms > 0 and now_ms - series.begun_ms >= every_ms // 4
+
+
+def fingerprinted(series: Series, fingerprints: Collection[str]) -> Series:
+    """With the fingerprints of answers as a window begins."""
+    known = tuple(dict.fromkeys((*series.fingerprints, *sorted(each for each in fingerprints if each))))
+    return msgspec.structs.replace(series, fingerprints=known[-FINGERPRINTS:])
 
 
 def doubted(series: Series) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import anyio
@@ -84,6 +85,21 @@ def test_false_alarms_are_rare() -> None:
         draw = random.Random(seed)
         alarms += taken(Passive(), list(traffic(draw, REFERENCE + 1000)), NOW).alarms
     assert alarms <= 1
+
+
+def test_a_rise_is_found_as_soon_as_is_said() -> None:
+    """2 percent that become 10 are told after some 200 answers in the middle, from a reference of 500."""
+    needed = []
+    for seed in range(9):
+        draw = random.Random(seed)
+        known = taken(Passive(), list(traffic(draw, REFERENCE)), NOW)
+        for count, unit in enumerate(traffic(draw, 2000, misfits=0.1), 1):
+            known = taken(known, [unit], NOW)
+            if known.alarms:
+                needed.append(count)
+                break
+    assert len(needed) == 9
+    assert median(needed) <= 300
 
 
 def test_an_error_shows_nothing() -> None:

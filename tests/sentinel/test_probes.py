@@ -20,7 +20,7 @@ from gateway.core.contract.alias import Shadow, Split
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.probing import ProbeProgress
 from gateway.core.contract.release import Snapshot
-from gateway.core.contract.sentinel import Alarm
+from gateway.core.contract.sentinel import Alarm, Sighted
 from gateway.core.pinning.identity import acknowledged
 from gateway.core.stats.mmd import LEVEL
 from gateway.sentinel import asking
@@ -280,6 +280,29 @@ async def test_the_budget_of_a_day_holds(scene: Scene, settings: Settings, limit
     assert 12 <= len(scene.provider.requests) <= most
     assert (done.failed, done.discarded) == (0, 0)
     assert f"used up (probes.{next(iter(limit))})" in done.told
+
+
+async def test_another_fingerprint_has_a_window_begin(scene: Scene, settings: Settings, window: Window) -> None:
+    """Not one that was there when an earlier window began."""
+    scene.provider.default = mind(1)
+    model = scene.kept[0].triple.model
+
+    async def answers(fingerprint: str) -> None:
+        seen = {"openai": Sighted(model, fingerprint)}
+        await epochs.change(scene.store, model, lambda known: msgspec.structs.replace(known, observed=seen))
+
+    await answers("fp_1")
+    await window()
+    post = Post(scene.store, settings, scene.port, scene.clock)
+    probed = await target(post, "agent", scene.ids()[0])
+    scene.ahead_ms += HOUR // 2
+    assert not await is_due(post, probed)
+    await answers("fp_2")
+    assert await is_due(post, probed)
+    await window()
+    scene.ahead_ms += HOUR // 2
+    await answers("fp_1")
+    assert not await is_due(post, probed)
 
 
 async def test_what_cannot_be_probed_is_said(scene: Scene, settings: Settings) -> None:

@@ -41,6 +41,22 @@ def test_a_window_is_due_in_its_time() -> None:
     assert due(rules.begun(done, NOW), 0, NOW)
 
 
+def test_a_fingerprint_that_no_window_has_seen_is_a_hint() -> None:
+    """A window begins for it, a quarter of `every` after the last one at the earliest; known ones, none, and no reference are no hint."""
+    known = rules.fingerprinted(msgspec.structs.replace(Series(), reference_ms=1, begun_ms=NOW), ["fp_1", ""])
+    later = NOW + DAY // 4
+    assert known.fingerprints == ("fp_1",)
+    assert rules.hinted(known, ["fp_1", "fp_2"], DAY, later)
+    assert not rules.hinted(known, ["fp_2"], DAY, later - 1)
+    assert not rules.hinted(known, ["fp_2"], 0, later)
+    assert not rules.hinted(known, ["fp_1", ""], DAY, later)
+    assert not rules.hinted(msgspec.structs.replace(known, fingerprints=()), ["fp_2"], DAY, later)
+    assert not rules.hinted(msgspec.structs.replace(known, reference_ms=0), ["fp_2"], DAY, later)
+    many = rules.fingerprinted(known, [f"fp_{number:03}" for number in range(200)])
+    assert len(many.fingerprints) == rules.FINGERPRINTS
+    assert rules.fingerprinted(known, ["fp_2"]).fingerprints == ("fp_1", "fp_2")
+
+
 def test_the_rounds_go_over_the_prompts() -> None:
     """One answer to each prompt before the next, and what is there is not asked again."""
     begun = rules.begun(Series(), NOW)

@@ -50,6 +50,8 @@ class Series(msgspec.Struct, frozen=True, omit_defaults=True):
     """All of them, since the reference was begun."""
     wanted: str = ""
     """Why a window is to begin now, whatever the time."""
+    fingerprints: tuple[str, ...] = ()
+    """Those that answers had when windows began; another one hints at a change."""
     chances: bool | None = None
     """Whether answers come with log-probabilities; None while nobody asked."""
     chances_reference: Chances = ()
