@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.control import drift
+from gateway.control import drift, rollouts
 from gateway.control.desk import Desk
 from gateway.control.evidence import bring, report_for
 from gateway.control.promote import promote
@@ -25,6 +25,7 @@ from gateway.store import aliases, epochs, proofs, releases
 from tests.control.conftest import MODELS, Make, Place
 from tests.control.gates import gated, proof
 from tests.control.rolling import rolling
+from tests.control.test_conductor import PLAN
 from tests.control.test_evidence import brought
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +58,10 @@ async def test_whoever_goes_to_a_drifted_release_is_warned(desk: Desk, placed: P
     lanes = (await desk.alias("agent")).lanes
     (said,) = await drift.outlook(replace(desk, settings=settings), "agent", lanes)
     assert ("takes no new run" in said) is (alarm is Alarm.MODEL)
+    await placed("usual", {"*": "C"})
+    order = rollouts.Order("usual", await made("A"), PLAN, skip_shadow="nothing to compare yet")
+    begun = await rollouts.start(desk, order, "next", timeout=0)
+    assert any("not the model that it was" in each for each in begun.warnings)
     await drift.acknowledge(desk, A, "as announced")
     assert await drift.outlook(desk, "agent", lanes) == ()
 
