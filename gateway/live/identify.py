@@ -64,7 +64,9 @@ async def read_body(life: Life) -> None:
     """Read the whole body of a generation route and its envelope. Raises whatever the dialect finds wrong in the body."""
     incoming, route, dialect = life.incoming, life.route, life.dialect
     assert route is not None and dialect is not None
-    life.body = await incoming.body(life.view.serve.body_bytes)
+    limit = life.view.serve.body_bytes
+    body = incoming.at_hand(limit)  # most came with their head
+    life.body = await incoming.body(limit) if body is None else body
     life.envelope = dialect.read(route.operation, life.body)
 
 

@@ -71,9 +71,7 @@ def answer_fault(life: Life, fault: Fault) -> None:
     body = dialect.error(fault, life.id)
     lines = own_lines(fault, life.id) + stamps.lines(life)
     life.sending = True
-    incoming.start(life.status, lines, len(body))
-    incoming.send(body)
-    incoming.finish()
+    incoming.reply(life.status, lines, body)
 
 
 def internal(what: str = "The gateway failed on this request; its log has the details under this request id.") -> Fault:

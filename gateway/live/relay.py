@@ -146,9 +146,7 @@ async def _error(worker: Worker, life: Life, out: Outgoing) -> None:
     extra = b"".join(n + b": " + v + b"\r\n" for n, v in settled.headers)
     lines = response_lines(life, out, settled.replaced) + extra
     life.sending = True
-    life.incoming.start(out.status, lines, len(settled.body))
-    life.incoming.send(settled.body)
-    life.incoming.finish()
+    life.incoming.reply(out.status, lines, settled.body)
 
 
 def _note_gone(worker: Worker, life: Life, settled: Settled) -> None:
@@ -209,11 +207,9 @@ async def _whole(worker: Worker, life: Life, out: Outgoing, first: bytes = b"") 
         raise _not_api(life, body)
     observe(worker, life, observed)
     life.sending = True
-    incoming.start(out.status, response_lines(life, out), len(body))
-    incoming.send(body)
+    incoming.reply(out.status, response_lines(life, out), body)
     if life.copy is not None:
         life.copy.add(body)
-    incoming.finish()
     # A whole answer of status 200 may still say that it failed.
     life.outcome = Outcome.PROVIDER_ERROR if observed.error else _OK
     return None

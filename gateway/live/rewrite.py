@@ -31,7 +31,7 @@ def rewrite(worker: Worker, life: Life) -> None:
     """Set `provider` and `body` to what goes upstream. Raises Fault 400 `wrong_dialect` or `wrong_provider`, or as `leg_edits`."""
     stamp, envelope, dialect, route = life.stamp, life.envelope, life.dialect, life.route
     assert stamp is not None and envelope is not None and dialect is not None and route is not None
-    which = (stamp.model, route)
+    which = (stamp.model, route.dialect, route.path, route.provider)
     target = life.view.targets.get(which)
     if target is None:
         target = _target(worker, life, stamp.model, dialect)

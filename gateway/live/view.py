@@ -146,8 +146,8 @@ class View:
         """Ready header lines, by what they say (`live.stamps`)."""
         self.marked: dict[tuple[str, str, str, int, str], tuple[bytes, bytes]] = {}
         """The same of runs, with their tickets (`live.stamps`)."""
-        self.targets: dict[tuple[str, Route], Target] = {}
-        """Where a release's model goes, by model and route (`live.rewrite`)."""
+        self.targets: dict[tuple[str, str, str, str], Target] = {}
+        """Where a release's model goes, by model, and dialect, path and provider of the route (`live.rewrite`)."""
         self.legs: dict[str, Legs | None] = {}
         """Prompt and tools of releases, parsed, by release (`live.legs`)."""
         self.toolsets: dict[str, str] = {}

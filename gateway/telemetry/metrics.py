@@ -121,7 +121,12 @@ _RUNS = (
     _counter("trivet_floating_requests_total", "Requests served by a floating model.", "alias"),
     _counter("trivet_unmanaged_total", "Requests for a model name that is no alias, by what became of them.", "result"),
     _counter("trivet_learned_total", "Attempts to learn a pin for a floating name.", "result"),
-    _counter("trivet_unchecked_total", "Answers of runs in a rollout or of a watched alias that were not read once more.", "alias", "reason"),
+    _counter(
+        "trivet_unchecked_total",
+        "Answers of runs in a rollout or of a watched alias that were not read once more.",
+        "alias",
+        "reason",
+    ),
     _counter("trivet_ineligible_total", "New runs that a rollout's candidate could not take.", "alias", "reason"),
     _counter("trivet_undeclared_total", "Requests whose prompt or tools the release does not declare.", "alias", "leg"),
     _gauge(

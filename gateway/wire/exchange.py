@@ -30,6 +30,8 @@ SLOWEST = 1024
 STATUS_LINES = {int(s): b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode("ascii")) for s in HTTPStatus}
 """Ready status lines; others get an empty phrase, as the grammar allows."""
 
+EMPTY = frozenset((204, 304))
+"""Statuses of answers that have no body."""
 _SMALL = len(SIZE_LINES)
 _CHUNKED = -1
 _TO_THE_END = -2
@@ -118,6 +120,10 @@ class Incoming(RequestHead):
             self._limit = limit
             return await self._more()
         return self._take()
+
+    def at_hand(self, limit: int) -> bytes | None:
+        """What `body` would return at once; None where it would wait, or raise."""
+        return None if self._missing or self._size > limit else self._take()
 
     async def chunk(self) -> bytes:
         """The next piece of the body, b"" at its end. While nobody asks, reading from the client pauses after 64 KiB.
@@ -259,7 +265,7 @@ class Incoming(RequestHead):
         close = not self.keep or self._missing != 0 or self._link.draining
         self._close = close
         head = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        empty = status in {204, 304}
+        empty = status in EMPTY
         bodiless = self._bodiless = empty or self.method == "HEAD"
         if empty:
             framing = b""
@@ -309,6 +315,20 @@ class Incoming(RequestHead):
             self._link.hold(head + data)
         else:
             self._transport.write(head + data)
+
+    def reply(self, status: int, lines: bytes, body: bytes) -> None:
+        """A whole answer: `start`, `send` and `finish` in one."""
+        size = len(body)
+        plain = self.keep and not self._missing and not self.gone and not self.began and status not in EMPTY
+        if plain and 0 < size <= JOIN_BELOW and self.method != "HEAD" and not self._link.draining:
+            self.began = self.finished = True
+            self.sent = size
+            head = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+            self._link.hold(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, lines, size, body))
+            return
+        self.start(status, lines, size)
+        self.send(body)
+        self.finish()
 
     def flush(self) -> None:
         """Let the head leave before any byte of the body is there."""
