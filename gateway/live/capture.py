@@ -171,7 +171,7 @@ def _job(life: Life, copy: Copy, shadow: Shadow, ended: float) -> Job:
         route.path,
         life.at_ms,
         without_key(life.incoming.query) if life.incoming.query else "",
-        tuple((name, fields[raw].decode("latin-1")) for raw, name in FIELDS if raw in fields),
+        tuple([(name, fields[raw].decode("latin-1")) for raw, name in FIELDS if raw in fields]),
         life.events,
         _drawn(shadow.salt, f"secondary\0{life.id}", shadow.secondary),
         shadow.rate / WHOLE,

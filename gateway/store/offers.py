@@ -74,7 +74,7 @@ class Offers:
         where = store if not store.shadow_redis else replace(store, redis=store.shadow_redis, sentinel=None)
         self._line = Line(Finder(where), options, counters.shadow)
         self._line.on_up = self._opened
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, bytes, bytes]] = deque()
         self._bytes = 0
         self._asked = 0
         self._paused: dict[str, int] = {}
@@ -98,11 +98,12 @@ class Offers:
 
     def put(self, job: bytes, body: bytes, reply: bytes) -> None:
         """Offer a job: its record as JSON, the client's body and the provider's answer. Never blocks, never raises."""
-        if not self.room(len(job) + len(body) + len(reply)):
+        size = len(job) + len(body) + len(reply)
+        if not self.room(size):
             return
-        entry = b"".join((argument(job), argument(body), argument(reply)))
-        self._queue.append(entry)
-        self._bytes += len(entry)
+        # Packed when the batch leaves: a body is copied once, and until then it is the one that the request had.
+        self._queue.append((job, body, reply))
+        self._bytes += size
         self._counters.shadow_queued = len(self._queue)
         loop = self._loop or self._begin()
         if self._timer is None:
@@ -114,14 +115,16 @@ class Offers:
         """Send what is queued, batch by batch, while the store keeps up; it calls again when it is back."""
         line = self._line
         while self._queue and line.up and line.unsent < UNSENT_LIMIT:
-            batch: list[bytes] = []
-            size = 0
-            while self._queue and len(batch) < BATCH and size < BATCH_BYTES:
-                batch.append(self._queue.popleft())
-                size += len(batch[-1])
-            command = b"*%d\r\n" % (6 + PARTS * len(batch)) + self._head + b"".join(batch)
+            pieces: list[bytes] = [b"", self._head]
+            count = size = 0
+            while self._queue and count < BATCH and size < BATCH_BYTES:
+                for part in self._queue.popleft():
+                    pieces += (b"$%d\r\n" % len(part), part, b"\r\n")
+                    size += len(part)
+                count += 1
+            pieces[0] = b"*%d\r\n" % (6 + PARTS * count)
             self._asked += 1
-            line.send(command, _Batch(self, len(batch), size))
+            line.send(b"".join(pieces), _Batch(self, count, size))
         self._counters.shadow_queued = len(self._queue)
         if self._queue and line.up and self._timer is None and self._loop is not None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
