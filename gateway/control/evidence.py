@@ -20,6 +20,7 @@ from gateway.core.contract.release import Release
 from gateway.core.contract.suite import SuiteKind
 from gateway.core.gate import whole
 from gateway.core.gate.policy import Policy
+from gateway.core.gate.stale import Wanted
 from gateway.core.gate.suite import SuiteError
 from gateway.core.gate.verdict import judge
 from gateway.settings import gates
@@ -69,18 +70,19 @@ async def epochs(desk: Desk, *releases: str, since_ms: int | None = None) -> dic
 async def report_for(desk: Desk, alias: str, candidate: str, incumbent: str) -> GateReport:
     """The gate's word on `candidate` in place of `incumbent`, from the evidence stored, as of `desk.now_ms`.
 
-    Asks the store four times. Raises Fault when it cannot be read; it does not look whether alias and releases exist.
+    Asks the store four times, twice more where there is a judge. Raises Fault when it cannot be read; it does not look whether alias and releases exist.
     """
     found = await _related(desk, alias, candidate, incumbent)
-    return judge(
-        found,
-        policy_for(desk, alias),
+    policy = policy_for(desk, alias)
+    wanted = Wanted(
         alias=alias,
         candidate=candidate,
         incumbent=incumbent,
         now_ms=desk.now_ms,
         epochs=await epochs(desk, candidate, incumbent),
+        judge_epochs=await epochs(desk, policy.judge) if policy.judge else {},
     )
+    return judge(found, policy, wanted)
 
 
 async def check(desk: Desk, alias: str, candidate: str, incumbent: str = "") -> GateReport:

@@ -27,6 +27,8 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.gate_run import GateFinished, GateProgress, GateRun, Outcome, Side, SuiteRun
 from gateway.core.contract.release import PinClass
 from gateway.core.contract.suite import Item, Suite
+from gateway.core.gate import rubric
+from gateway.core.gate.suite import judged
 from gateway.core.pinning.identity import reference
 from gateway.store import epochs
 from gateway.store import evidence as stored_evidence
@@ -68,6 +70,7 @@ async def begin(desk: Desk, order: Order, *, budget_micro: int = -1) -> GateProg
     made = await prepare(desk, order)
     if made.refusals:
         raise Fault(Kind.CONFLICT, "gate_refused", "; ".join(made.refusals))
+    asked = [each.release.id for each in (*made.parties, made.judge) if each is not None]
     run = GateRun(
         id="gate_" + secrets.token_hex(8),
         alias=order.alias,
@@ -77,10 +80,11 @@ async def begin(desk: Desk, order: Order, *, budget_micro: int = -1) -> GateProg
         started_ms=desk.now_ms,
         suites=tuple(each for each, _ in made.suites),
         judge=made.judge.release.id if made.judge is not None else "",
+        rubric=rubric.digest() if made.judge is not None else "",
         budget_micro=round(made.gate.budget * 1_000_000) if budget_micro < 0 else budget_micro,
         dialect=made.gate.dialect,
         request=made.gate.request,
-        epochs=await proofs.epochs(desk, made.candidate.release.id, made.incumbent.release.id),
+        epochs=await proofs.epochs(desk, *asked),
     )
     await runs.begin(desk.store, run)
     return told(await runs.get(desk.store, run.id))
@@ -95,7 +99,7 @@ async def work(desk: Desk, identifier: str, *, budget_micro: int = -1, seconds: 
     """Ask for a few seconds, as many at once as the gate allows, and tell how far the run is. `budget_micro` stands in place of
     the one it was begun with.
 
-    Raises Fault: 404 `gate_unknown`, 409 `gate_changed` when a suite is another now, 409 `no_data_port` and 503
+    Raises Fault: 404 `gate_unknown`, 409 `gate_changed` when a suite or the judge is another now, 409 `no_data_port` and 503
     `data_port_down` when nobody can be asked.
     """
     stored = await runs.get(desk.store, identifier)
@@ -140,6 +144,9 @@ async def resumed(desk: Desk, run: GateRun) -> Prepared:
     suites = tuple(chosen(gate, tuple(each.kind for each in run.suites)))
     if {each.digest for each, _ in suites} != {each.digest for each in run.suites}:
         raise Fault(Kind.CONFLICT, "gate_changed", "a suite has been changed since this run was begun; begin a new one")
+    if any(map(judged, (suite for _, suite in suites))) and (run.judge, run.rubric) != _judging(gate.judge):
+        message = "the judge, or what it is asked, has been changed since this run was begun; begin a new one"
+        raise Fault(Kind.CONFLICT, "gate_changed", message)
     by_kind = {each.kind: suite for each, suite in suites}
     refusals: list[str] = []
     candidate = await party(desk, gate, run.candidate, refusals)
@@ -148,6 +155,11 @@ async def resumed(desk: Desk, run: GateRun) -> Prepared:
     if refusals:
         raise Fault(Kind.CONFLICT, "gate_refused", "; ".join(refusals))
     return Prepared(gate, candidate, incumbent, judge, tuple((each, by_kind[each.kind]) for each in run.suites), ())
+
+
+def _judging(judge: str) -> tuple[str, str]:
+    """A judge, and the digest of the words that it is asked in."""
+    return judge, rubric.digest() if judge else ""
 
 
 def questions(run: GateRun, suites: Iterable[tuple[SuiteRun, Suite]]) -> list[Question]:
@@ -317,7 +329,7 @@ def _evidence(desk: Desk, stored: Stored, made: Prepared, right: Mapping[str, fr
         actor=run.actor,
         started_ms=run.started_ms,
         ended_ms=desk.now_ms,
-        suites=tuple(_suite(stored.outcomes, each, suite, run.judge) for each, suite in made.suites),
+        suites=tuple(_suite(stored.outcomes, each, suite, run) for each, suite in made.suites),
         models={release: tuple(sorted(models)) for release, models in answered.items() if models},
         epochs=run.epochs,
         fallbacks=fallbacks,
@@ -326,7 +338,9 @@ def _evidence(desk: Desk, stored: Stored, made: Prepared, right: Mapping[str, fr
     )
 
 
-def _suite(outcomes: Mapping[str, Outcome], run: SuiteRun, suite: Suite, judge: str) -> SuiteEvidence:
+def _suite(outcomes: Mapping[str, Outcome], run: SuiteRun, suite: Suite, whole: GateRun) -> SuiteEvidence:
+    by_judge = judged(suite)
+
     def scores(item: Item, side: Side) -> tuple[float, ...]:
         names = (f"{run.kind.value} {item.id} {side.value} {repeat}" for repeat in range(run.repeats))
         found = (outcomes[name].score for name in names if name in outcomes)
@@ -344,7 +358,8 @@ def _suite(outcomes: Mapping[str, Outcome], run: SuiteRun, suite: Suite, judge: 
         repeats=run.repeats,
         scores=made,
         unscored=2 * run.items * run.repeats - answers,
-        judge=judge if any(item.check.judge for item in suite.items) else "",
+        judge=whole.judge if by_judge else "",
+        rubric=whole.rubric if by_judge else "",
     )
 
 

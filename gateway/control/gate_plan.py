@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.control.desk import Desk
-from gateway.control.gate_call import JUDGE_TOKENS, Party
+from gateway.control.gate_call import Party
 from gateway.control.moves import callable_or_fault
 from gateway.core.contract.alias import EVERYONE
 from gateway.core.contract.exchange import Usage
@@ -25,6 +25,7 @@ from gateway.core.dialect.variables import OWN_MEMBER
 from gateway.core.gate import checks
 from gateway.core.gate.feasible import forecast
 from gateway.core.gate.requests import OPERATIONS, allowed, manner, whole
+from gateway.core.gate.rubric import JUDGE_TOKENS
 from gateway.core.gate.suite import SuiteError, judged, label
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.prices import cost

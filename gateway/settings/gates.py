@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.core.contract.suite import Head, Suite, SuiteKind
-from gateway.core.gate import checks, suite
+from gateway.core.gate import checks, rubric, suite
 from gateway.core.gate.policy import Declared, Policy
 from gateway.core.gate.suite import SuiteError
 from gateway.settings import tables
@@ -56,6 +56,8 @@ def policy(alias: AliasSettings) -> Policy:
         unscored=gate.unscored,
         max_age_ms=round(gate.max_age * 1000),
         stakes=alias.stakes,
+        judge=gate.judge,
+        rubric=rubric.digest() if gate.judge else "",
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from gateway.control.desk import Desk
 from gateway.core.contract.evidence import Evidence, Origin, Score, SuiteEvidence
 from gateway.core.contract.suite import SuiteKind
+from gateway.core.gate import rubric
 from gateway.settings import gates
 from gateway.settings.model import GateSettings
 from gateway.store import evidence as stored
@@ -40,7 +41,14 @@ def gated(desk: Desk, folder: Path, alias: str = "usual", **members: object) -> 
 
 
 async def proof(
-    desk: Desk, alias: str, candidate: str, incumbent: str, *, scores: tuple[Score, ...] = (), **more: object
+    desk: Desk,
+    alias: str,
+    candidate: str,
+    incumbent: str,
+    *,
+    scores: tuple[Score, ...] = (),
+    judge: str = "",
+    **more: object,
 ) -> Evidence:
     """Store evidence on the alias's task suite from a run through the gateway an hour ago; green unless it has scores."""
     (declared,) = gates.policy(desk.settings.aliases[alias]).suites
@@ -52,7 +60,10 @@ async def proof(
         "ended_ms": desk.now_ms - 3_600_000,
         **more,
     }
-    suite = SuiteEvidence(declared.suite, declared.kind, declared.digest, 1, scores or flips(ITEMS))
+    words = rubric.digest() if judge else ""
+    suite = SuiteEvidence(
+        declared.suite, declared.kind, declared.digest, 1, scores or flips(ITEMS), judge=judge, rubric=words
+    )
     made = Evidence(alias=alias, candidate=candidate, incumbent=incumbent, suites=(suite,), **members)  # type: ignore[arg-type]
     await stored.put(desk.store, made)
     return made

@@ -11,9 +11,12 @@ from gateway.control.desk import Desk
 from gateway.control.evidence import Import, bring, check, listed, policy_for, report_for, show
 from gateway.core.contract.evidence import Origin, Score, SuiteEvidence, Word, evidence_digest
 from gateway.core.contract.fault import Fault
+from gateway.core.contract.sentinel import Alarm
 from gateway.core.contract.suite import SuiteKind
+from gateway.core.pinning.identity import opened
+from gateway.store import epochs
 from tests.control.conftest import MODELS, Make, Place
-from tests.control.gates import ITEMS, gated, proof
+from tests.control.gates import ITEMS, gated, proof, suite_file
 from tests.core.gate.evidences import flips
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +64,20 @@ async def test_changed_items_make_evidence_stale(desk: Desk, made: Make, placed:
     assert "digest has changed" in (await report_for(desk, "usual", b, a)).stale[0]
     file.unlink()
     assert (await report_for(desk, "usual", b, a)).verdict is Word.INSUFFICIENT
+
+
+async def test_a_changed_judge_makes_evidence_stale(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:
+    """What one judge scored does not count under another, nor once the judge's own model was seen to drift."""
+    await placed("usual", {"*": "A"})
+    a, b, c = [await made(name) for name in "ABC"]
+    task = str(suite_file(tmp_path))
+    desk = gated(desk, tmp_path, task=task, judge=c)
+    await proof(desk, "usual", b, a, judge=c)
+    assert (await report_for(desk, "usual", b, a)).verdict is Word.GO
+    other = gated(desk, tmp_path, task=task, judge=a)
+    assert f"was judged by {c}, and the judge is {a} now" in (await report_for(other, "usual", b, a)).stale[0]
+    await epochs.change(desk.store, MODELS["C"], lambda known: opened(known, Alarm.PROBE, "", "", "mmd", desk.now_ms))
+    assert "the judge, was seen to change" in (await report_for(desk, "usual", b, a)).stale[0]
 
 
 async def test_an_import_is_labelled_and_counts(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:

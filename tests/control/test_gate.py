@@ -11,16 +11,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.control import gate
-from gateway.control.gate import questions
+from gateway.control.desk import Desk
+from gateway.control.gate import Order, begin, questions, resumed
+from gateway.core.contract.fault import Fault
 from gateway.core.contract.gate_run import GateRun, Outcome, Side, SuiteRun
 from gateway.core.contract.suite import Answer, Check, Head, Item, Said, Suite, SuiteKind
+from gateway.core.gate import rubric
 from gateway.store import gates
+from tests.control.conftest import Make, Place
+from tests.control.gated import gated
+from tests.control.gated import suite as sums
 from tests.gateway_process import Gateway, running
 from tests.provider import Provider, Received, Reply, answer, chat_body
 
@@ -124,6 +132,7 @@ def test_a_good_candidate_is_go_and_nothing_of_it_is_live(world: World) -> None:
     shown = json.loads(record)["evidence"]
     assert (shown["models"], shown["actor"]) == ({good: [GOOD], live: [LIVE]}, "local")
     assert "fallbacks" not in shown
+    assert (shown["suites"][0]["judge"], shown["suites"][0]["rubric"]) == (live, rubric.digest())
     assert world.gateway.json("run", "list") == []
     assert plan["cost_micro"] / 30 < found["progress"]["spent_micro"] < plan["most_micro"]
 
@@ -221,6 +230,21 @@ def test_calls_of_the_gate_are_counted_as_its_own(world: World) -> None:
     assert not [each for each in told.splitlines() if 'role="live",kind' in each and not each.endswith(" 0.0")]
     assert world.gateway.json("run", "list") == []
     assert world.gateway.json("release", "runs", world.releases[LIVE])["bound"] == 0
+
+
+@pytest.mark.anyio
+async def test_a_run_keeps_its_judge(desk: Desk, made: Make, placed: Place, tmp_path: Path) -> None:
+    """A run that was begun with one judge does not go on with another, nor in other words."""
+    await placed("usual", {"*": "A"})
+    b, c, d = [await made(name) for name in "BCD"]
+    text = sums(check={"contains": ["10"], "judge": "Is it a number?"})
+    asked = gated(desk, tmp_path, text, judge=c)
+    begun = await begin(asked, Order("usual", b))
+    run = (await gates.get(desk.store, begun.id)).run
+    assert (await resumed(asked, run)).judge is not None
+    for other, kept in ((gated(desk, tmp_path, text, judge=d), run), (asked, replace(run, rubric="others"))):
+        with pytest.raises(Fault, match="gate_changed"):
+            await resumed(other, kept)
 
 
 def test_questions_come_in_pairs_in_an_order_of_the_run() -> None:

@@ -55,6 +55,8 @@ class SuiteEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """Answers that could not be scored: errors, time-outs."""
     judge: str = ""
     """Release that judged; empty where none did."""
+    rubric: str = ""
+    """Digest of the words that the judge was asked in; empty where none was, and in an import."""
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -46,6 +46,8 @@ class GateRun(msgspec.Struct, frozen=True, omit_defaults=True):
     started_ms: int
     suites: tuple[SuiteRun, ...]
     judge: str = ""
+    rubric: str = ""
+    """Digest of the words that the judge is asked in."""
     budget_micro: int = 0
     dialect: str = ""
     request: dict[str, Any] = {}

@@ -86,3 +86,7 @@ class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Age at which evidence no longer counts."""
     stakes: Stakes = Stakes.STANDARD
     """At `high` only calls that the gateway made itself are evidence."""
+    judge: str = ""
+    """Release that judges; what another one judged is not comparable."""
+    rubric: str = ""
+    """Digest of the words that it is asked in."""

@@ -24,6 +24,8 @@ class Wanted(msgspec.Struct, frozen=True):
     now_ms: int
     epochs: Mapping[str, int] = {}
     """Snapshot to its drift epoch now, of both releases; one that was never seen to drift may be left out."""
+    judge_epochs: Mapping[str, int] = {}
+    """The same of the judge's."""
 
 
 def name_of(suite: str) -> str:
@@ -53,11 +55,28 @@ def reasons(
     for snapshot, epoch in wanted.epochs.items():
         if evidence.epochs.get(snapshot, 0) != epoch:
             yield f"was made before {snapshot} was seen to change"
+    yield from _judged(evidence, suite, declared, policy, wanted)
     if evidence.fallbacks:
         yield f"has {evidence.fallbacks} answers by another model than the release's"
     if evidence.origin is Origin.IMPORTED and policy.stakes is Stakes.HIGH:
         yield "was imported, and at stakes `high` only runs through this gateway count"
     yield from _thin(suite, declared, policy)
+
+
+def _judged(
+    evidence: Evidence, suite: SuiteEvidence, declared: Declared, policy: Policy, wanted: Wanted
+) -> Iterator[str]:
+    """Another judge, other words to it, or another model behind it. The judge of another engine's suite is that engine's."""
+    if not suite.judge or declared.external:
+        return
+    if suite.judge != policy.judge:
+        yield f"was judged by {suite.judge}, and the judge is {policy.judge or 'nobody'} now"
+        return
+    if evidence.origin is Origin.GATEWAY and suite.rubric != policy.rubric:
+        yield "was judged in other words than this version asks the judge in"
+    for snapshot, epoch in wanted.judge_epochs.items():
+        if evidence.epochs.get(snapshot, 0) != epoch and snapshot not in wanted.epochs:
+            yield f"was judged before {snapshot}, the judge, was seen to change"
 
 
 def _thin(suite: SuiteEvidence, declared: Declared, policy: Policy) -> Iterator[str]:

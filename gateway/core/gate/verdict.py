@@ -7,7 +7,7 @@ every suite that blocks to pass, so each is tested at the whole's own level (int
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.core.contract.evidence import (
     Evidence,
@@ -25,23 +25,12 @@ from gateway.core.gate.stale import Wanted, name_of, reasons
 Found = tuple[Evidence, SuiteEvidence]
 
 
-def judge(
-    evidence: Sequence[Evidence],
-    policy: Policy,
-    *,
-    alias: str,
-    candidate: str,
-    incumbent: str,
-    now_ms: int,
-    epochs: Mapping[str, int] | None = None,
-) -> GateReport:
-    """The verdict on `candidate` in place of `incumbent`, from any evidence of the alias, in any order.
+def judge(evidence: Sequence[Evidence], policy: Policy, wanted: Wanted) -> GateReport:
+    """The verdict on a candidate in place of an incumbent, from any evidence of the alias, in any order.
 
     Of each suite the newest evidence that is fresh counts, alone, and an import only where no run through the gateway is:
-    pieces are never added up. `epochs` are the drift epochs of
-    both releases' snapshots now. Without a declared suite that blocks the verdict is INSUFFICIENT.
+    pieces are never added up. Without a declared suite that blocks the verdict is INSUFFICIENT.
     """
-    wanted = Wanted(alias, candidate, incumbent, now_ms, dict(epochs or {}))
     metrics: list[MetricReport] = []
     used: dict[str, Evidence] = {}
     missing: list[str] = []
@@ -58,9 +47,9 @@ def judge(
         used[evidence_digest(fresh[0])] = fresh[0]
         words += [metric.verdict] if declared.blocks else []
     return GateReport(
-        alias=alias,
-        candidate=candidate,
-        incumbent=incumbent,
+        alias=wanted.alias,
+        candidate=wanted.candidate,
+        incumbent=wanted.incumbent,
         verdict=_together(words),
         metrics=tuple(metrics),
         evidence=tuple(used),

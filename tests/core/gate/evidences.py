@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gateway.core.contract.evidence import Evidence, GateReport, Origin, Score, SuiteEvidence
 from gateway.core.contract.suite import SuiteKind
 from gateway.core.gate.policy import DAY_MS, Declared, Policy
+from gateway.core.gate.stale import Wanted
 from gateway.core.gate.verdict import judge
 
 NOW = 1_700_000_000_000
@@ -62,4 +63,4 @@ def declared(*kinds: SuiteKind, **more: object) -> Policy:
 def judged(policy: Policy, *found: Evidence, **more: object) -> GateReport:
     """The verdict on NEW in place of OLD, now."""
     members: dict[str, object] = {"alias": ALIAS, "candidate": NEW, "incumbent": OLD, "now_ms": NOW, **more}
-    return judge(found, policy, **members)  # type: ignore[arg-type]
+    return judge(found, policy, Wanted(**members))  # type: ignore[arg-type]

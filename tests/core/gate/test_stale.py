@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from gateway.core.contract.alias import Stakes
 from gateway.core.contract.evidence import Evidence, Origin, Score
 from gateway.core.contract.suite import SuiteKind
+from gateway.core.gate.policy import Policy
 from gateway.core.gate.stale import Wanted, name_of, reasons
 from tests.core.gate.evidences import ALIAS, NEW, NOW, OLD, declared, evidence, flips, suite
 
@@ -79,6 +80,36 @@ def test_another_engines_items_are_its_own() -> None:
     external = replace(policy.suites[0], digest="", external=True)
     made = evidence(suite(flips(100)))
     assert list(reasons(made, made.suites[0], external, policy, Wanted(ALIAS, NEW, OLD, NOW))) == []
+
+
+def test_another_judge_is_another_measure() -> None:
+    """What a judge scored counts while it is the judge, asked in the same words, and its model has not changed since."""
+    policy = replace(declared(SuiteKind.TASK), judge="rel_j", rubric="w")
+
+    def said(judge: str = "rel_j", rubric: str = "w", *, under: Policy = policy, **more: object) -> list[str]:
+        made = evidence(suite(flips(100), judge=judge, rubric=rubric), **more)
+        wanted = Wanted(ALIAS, NEW, OLD, NOW, judge_epochs={"openai/j": 1})
+        return list(reasons(made, made.suites[0], under.suites[0], under, wanted))
+
+    seen = {"openai/j": 1}
+    assert said(epochs=seen) == []
+    assert said("rel_k", epochs=seen) == ["was judged by rel_k, and the judge is rel_j now"]
+    assert said(under=declared(SuiteKind.TASK), epochs=seen) == ["was judged by rel_j, and the judge is nobody now"]
+    assert said(rubric="v", epochs=seen) == ["was judged in other words than this version asks the judge in"]
+    assert said(rubric="", origin=Origin.IMPORTED, epochs=seen) == []
+    assert said() == ["was judged before openai/j, the judge, was seen to change"]
+    assert said("", "") == []
+    external = replace(policy, suites=(replace(policy.suites[0], external=True),))
+    assert said("theirs", "", under=external) == []
+
+
+def test_a_judge_of_the_same_model_drifts_once() -> None:
+    """Where the judge's model is that of a release too, its drift is told once."""
+    policy = replace(declared(SuiteKind.TASK), judge="rel_j", rubric="w")
+    made = evidence(suite(flips(100), judge="rel_j", rubric="w"))
+    wanted = Wanted(ALIAS, NEW, OLD, NOW, {"openai/m": 1}, {"openai/m": 1})
+    found = list(reasons(made, made.suites[0], policy.suites[0], policy, wanted))
+    assert found == ["was made before openai/m was seen to change"]
 
 
 def test_reasons_are_told_together() -> None:
