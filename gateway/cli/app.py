@@ -16,13 +16,14 @@ from cyclopts import App
 
 from gateway import __version__
 from gateway.cli import show
-from gateway.cli.exits import Exit, exit_of
+from gateway.cli.exits import Exit, exit_of, unanswered
 from gateway.cli.reach import Failed
 from gateway.core.contract.fault import Fault
 
 EPILOGUE = (
     "Exit codes: 0 done, 1 refused or the answer is no, 2 usage or configuration, 3 unreachable, "
-    "4 not allowed, 5 the gateway failed, 6 done but not confirmed by every worker."
+    "4 not allowed, 5 the gateway failed, 6 done but not confirmed by every worker, "
+    "7 no verdict (of verbs whose 0, 1, 2 are GO, NO-GO, INSUFFICIENT)."
 )
 
 
@@ -61,17 +62,17 @@ def main(arguments: Sequence[str]) -> int:
         code = build(*arguments[:1])(list(arguments), exit_on_error=True)
     except Failed as failed:
         show.refuse(failed.message)
-        return failed.code
+        return unanswered(failed.code, arguments)
     except Fault as fault:
         show.refuse(fault.message)
-        return exit_of(fault.status)
+        return unanswered(exit_of(fault.status), arguments)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left; Python would complain while ending
         return Exit.OK
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else Exit.USAGE
+        return unanswered(ended.code if isinstance(ended.code, int) else Exit.USAGE, arguments)
     except Exception as error:
         if os.environ.get("TRIVET_DEBUG"):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -22,8 +23,20 @@ class Exit(IntEnum):
     """The gateway failed; its log says how."""
     INCOMPLETE = 6
     """Done, but not every worker has confirmed it; the silent ones are named."""
+    NO_VERDICT = 7
+    """Of verbs that answer GO, NO-GO or INSUFFICIENT with 0, 1 or 2: there is no answer, where another verb ends with 1 or 2."""
     INTERRUPTED = 130
     """Ctrl-C."""
+
+
+VERDICTS = frozenset((("gate", "run"), ("gate", "check"), ("gate", "inspect"), ("evidence", "import")))
+"""Verbs whose codes 0, 1 and 2 are the gate's word and nothing else: a script must not take a slip for a NO-GO."""
+
+
+def unanswered(code: int, words: Sequence[str]) -> int:
+    """The code of a command that failed, by its words: never one that its verb has for an answer."""
+    no_word = tuple(words[:2]) in VERDICTS and code in (Exit.REFUSED, Exit.USAGE)
+    return Exit.NO_VERDICT if no_word else code
 
 
 def exit_of(status: int) -> Exit:

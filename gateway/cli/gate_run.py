@@ -40,7 +40,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
 ) -> int:
     """Ask a candidate and the incumbent the alias's suites through this gateway, store the scores as evidence, and judge it.
 
-    Prints first what it will cost. Ends with 0 for GO, 1 for NO-GO, 2 for INSUFFICIENT. Interrupted, it goes on with --resume.
+    Prints first what it will cost. Ends with 0 for GO, 1 for NO-GO, 2 for INSUFFICIENT, 7 where it was refused. Interrupted, it goes on with --resume.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
         planned = _planned(reach, alias, release, against, suite)
         if plan:
             reach.print(planned, show_plan)
-            return Exit.REFUSED if planned.refusals else Exit.OK
+            return Exit.NO_VERDICT if planned.refusals else Exit.OK
         found = _begun(reach, planned, suite, budget, yes=yes)
     else:
         found = reach.call("gate.show", GateOne(resume))

@@ -34,6 +34,8 @@ TAIL = 12
 """Lines of the gateway's log that are shown when it fails."""
 VERDICTS = frozenset({0, 1, 2})
 """Exit codes of GO, NO-GO and INSUFFICIENT."""
+REFUSALS = frozenset({1, 7})
+"""Of what was refused: of other commands, and of those that answer with a verdict."""
 FOLLOW_SECONDS = 10.0
 
 
@@ -239,7 +241,7 @@ class Gateway:
 
 
 def _wrong(words: tuple[str, ...], done: commands.Done) -> Refused | GatewayFailed:
-    if done.code == 1:
+    if done.code in REFUSALS:
         return Refused(done.err.removeprefix("trivet: "))
     return GatewayFailed(f"trivet {words[0]} ended with code {done.code}: {done.err}")
 

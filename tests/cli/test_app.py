@@ -84,6 +84,15 @@ def test_usage_errors_are_2(words: list[str], capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "a", "--nope"], ["run", "a", "--release", "r", "--resume", "g"], ["check", "a"]]
+)
+def test_a_slip_is_no_word_of_the_gate(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A verb that answers with a verdict has a code of its own for a command line that cannot be understood."""
+    assert main(["gate", *words]) == 7
+    assert capsys.readouterr().err
+
+
 def test_unexpected_error_shows_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,7 +85,7 @@ def test_logs_of_other_engines(past: Past, capsys: Said) -> None:
 )
 def test_logs_that_do_not_fit(past: Past, candidate: str, incumbent: str, told: str, capsys: Said) -> None:
     """A file that is not there, of another release, of another suite: nothing is sent."""
-    past.type(*order(past, GOLDEN / candidate, GOLDEN / incumbent), status=2)
+    past.type(*order(past, GOLDEN / candidate, GOLDEN / incumbent), status=7)
     assert told in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -93,7 +93,7 @@ def test_other_items_are_refused(past: Past, tmp_path: Path, capsys: Said) -> No
     """Scores of other items than the suite declares are no evidence of it."""
     file = tmp_path / "few"
     file.write_text('{"problem_idx": "i0", "reward": 1}')
-    past.type(*order(past, file, file), status=1)
+    past.type(*order(past, file, file), status=7)
     assert "59 of its items are missing" in capsys.readouterr().err.replace("\n", " ")
     past.type("evidence", "list", "support", "--limit", "0", status=2)
     past.type("evidence", "show", "0" * 64, status=1)

@@ -205,13 +205,13 @@ def test_what_cannot_be_run_is_refused(world: World) -> None:
     """An alias without a gate, a suite that is not declared, an unknown run, and words that contradict each other."""
     good = world.releases[GOOD]
     for words, status, told in (
-        (("other", "--release", good), 1, "declares no gate"),
-        (("agent", "--release", good, "--suite", "safety"), 1, "no suite of kind safety"),
-        (("agent", "--resume", "gate_0"), 1, "no run gate_0"),
-        (("other", "--resume", world.runs[0]), 2, "is of alias agent"),
-        (("agent",), 2, "--release"),
-        (("agent", "--release", good, "--url", "http://127.0.0.1:1"), 2, "--direct"),
-        (("agent", "--release", good), 2, "say --yes"),
+        (("other", "--release", good), 7, "declares no gate"),
+        (("agent", "--release", good, "--suite", "safety"), 7, "no suite of kind safety"),
+        (("agent", "--resume", "gate_0"), 7, "no run gate_0"),
+        (("other", "--resume", world.runs[0]), 7, "is of alias agent"),
+        (("agent",), 7, "--release"),
+        (("agent", "--release", good, "--url", "http://127.0.0.1:1"), 7, "--direct"),
+        (("agent", "--release", good), 7, "say --yes"),
         (("agent", "--release", good, "--yes", "--direct", "--url", "http://127.0.0.1:1"), 3, "cannot be reached"),
     ):
         said = world.gateway.cli("gate", "run", *words, status=status)
