@@ -46,3 +46,5 @@ class GateWork(Ask, frozen=True):
 
     id: Id
     budget_micro: Budget = -1
+    again: bool = False
+    """First open what was asked and has no score."""

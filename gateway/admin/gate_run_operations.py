@@ -26,7 +26,7 @@ async def _show(visit: Visit, ask: asks.GateOne) -> gate_run.GateProgress:
 
 
 async def _work(visit: Visit, ask: asks.GateWork) -> gate_run.GateProgress:
-    return await gate.work(visit.desk, ask.id, budget_micro=ask.budget_micro)
+    return await gate.work(visit.desk, ask.id, budget_micro=ask.budget_micro, again=ask.again)
 
 
 async def _finish(visit: Visit, ask: asks.GateOne) -> gate_run.GateFinished:

@@ -53,7 +53,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
     budget
         US dollars after which no more is asked; 0 is no limit, by default what the configuration says.
     resume
-        Go on with this run.
+        Go on with this run; what was asked and has no score is asked again.
     url
         With --direct: the data port, where it is not this machine's.
     plan
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - a verb has the options it needs
         if found.alias != alias:
             raise Failed(Exit.USAGE, f"run {found.id} is of alias {found.alias}")
     try:
-        found = _worked(reach, found, _micro(budget))
+        found = _worked(reach, found, _micro(budget), again=bool(resume))
     except (KeyboardInterrupt, Failed):
         show.note("What was answered is kept for a day.")
         raise
@@ -128,7 +128,7 @@ def _micro(budget: float | None) -> int:
     return -1 if budget is None else round(budget * 1_000_000)
 
 
-def _worked(reach: Reach, found: GateProgress, budget_micro: int) -> GateProgress:
+def _worked(reach: Reach, found: GateProgress, budget_micro: int, *, again: bool) -> GateProgress:
     """Go on until nothing is to be asked any more, with a bar on standard error."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
@@ -145,8 +145,9 @@ def _worked(reach: Reach, found: GateProgress, budget_micro: int) -> GateProgres
         task = bar.add_task(_said(found), total=found.calls, completed=found.done)
         first = True
         while first or not found.over:
+            ask = GateWork(found.id, budget_micro, again and first)
             first, before = False, found.done
-            found = _next(reach, GateWork(found.id, budget_micro))
+            found = _next(reach, ask)
             bar.update(task, completed=found.done, description=_said(found))
             if found.done == before and not found.over:
                 time.sleep(PAUSE_SECONDS)
@@ -196,7 +197,10 @@ def _broken_off(reach: Reach, found: GateProgress) -> int:
     if found.stopped == "budget":
         show.warn(f"the budget is spent: trivet gate run {found.alias} --resume {found.id} --budget USD goes on")
     else:
-        show.warn("most answers have no score, so no more is asked; see why above, and begin again")
+        show.warn(
+            "most answers have no score, so no more is asked; see why above: "
+            f"trivet gate run {found.alias} --resume {found.id} asks them again"
+        )
     return gate_shown.EXITS["INSUFFICIENT"]
 
 
@@ -238,5 +242,9 @@ def show_progress(record: GateProgress) -> None:
 def show_finished(record: GateFinished) -> None:
     """What a run came to."""
     show_progress(record.progress)
+    if record.progress.unscored:
+        show.note(
+            f"answers without a score are asked again by trivet gate run {record.progress.alias} --resume {record.id}"
+        )
     show.facts((("evidence", record.evidence),))
     gate_shown.report(record.report)

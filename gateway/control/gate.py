@@ -95,17 +95,23 @@ async def progress(desk: Desk, identifier: str) -> GateProgress:
     return told(await runs.get(desk.store, identifier))
 
 
-async def work(desk: Desk, identifier: str, *, budget_micro: int = -1, seconds: float = WORK_SECONDS) -> GateProgress:
+async def work(
+    desk: Desk, identifier: str, *, budget_micro: int = -1, again: bool = False, seconds: float = WORK_SECONDS
+) -> GateProgress:
     """Ask for a few seconds, as many at once as the gate allows, and tell how far the run is. `budget_micro` stands in place of
-    the one it was begun with.
+    the one it was begun with; `again` first opens what was asked and has no score.
 
     Raises Fault: 404 `gate_unknown`, 409 `gate_changed` when a suite or the judge is another now, 409 `no_data_port` and 503
     `data_port_down` when nobody can be asked.
     """
     stored = await runs.get(desk.store, identifier)
+    lost = [name for name, outcome in stored.outcomes.items() if outcome.score is None] if again else []
+    if lost:
+        await runs.reopen(desk.store, identifier, lost)
+        stored = await runs.get(desk.store, identifier)
     run = stored.run if budget_micro < 0 else msgspec.structs.replace(stored.run, budget_micro=budget_micro)
     stored = Stored(run, stored.outcomes, stored.held, stored.cost, stored.evidence)
-    if told(stored).over or stored.evidence:
+    if told(stored).over:
         return told(stored)
     made = await resumed(desk, run)
     async with Caller(desk.data_port(), book(desk), desk.now_ms) as caller:

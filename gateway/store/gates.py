@@ -1,7 +1,7 @@
 """Runs of the gate in progress: what each is, who asks what now, and what came of it.
 
 Rule of the file: an answer counts once. Who asks claims first; a claim whose holder is silent for a few seconds is open again,
-and of two answers to one question the first stays. What a call cost is counted even when its answer came too late.
+and of two answers to one question the first stays. Only what has no score may be asked again. What a call cost is counted even when its answer came too late.
 """
 
 from __future__ import annotations
@@ -50,9 +50,18 @@ for i = 3, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
 local held = redis.call('HGET', KEYS[1], ARGV[1])
 if held and string.sub(held, 1, 1) ~= '~' then return {'put', 0} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HDEL', KEYS[1], 'evidence')
 return {'put', 1}
 """
-"""Keep an answer unless there is one. KEYS: run. ARGV: question, outcome, then counters and what they rise by."""
+"""Keep an answer unless there is one; evidence made without it is not the run's any more. KEYS: run. ARGV: question, outcome, then
+counters and what they rise by."""
+REOPEN = """
+for i = 1, #ARGV do
+  if string.sub(redis.call('HGET', KEYS[1], ARGV[i]) or '', 1, 5) == '[null' then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+return {'reopened'}
+"""
+"""Forget what came of these questions where that is no score. KEYS: run. ARGV: questions."""
 
 _run = msgspec.json.Decoder(GateRun).decode
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -142,6 +151,12 @@ async def put(store: Store, identifier: str, question: str, outcome: Outcome, co
     if reply[0] == b"gone":
         raise unknown(identifier)
     return bool(reply[1])
+
+
+async def reopen(store: Store, identifier: str, questions: Sequence[str]) -> None:
+    """Have those of these questions that have no score asked again; what has one keeps it. Raises Fault."""
+    if questions:
+        await store.script(REOPEN, sha(REOPEN), [store.keys.gate(identifier)], list(questions))
 
 
 async def finished(store: Store, identifier: str, digest: str) -> None:

@@ -62,6 +62,8 @@ class World:
     provider: Provider
     releases: dict[str, str]
     slow: list[float]
+    failing: set[str]
+    """Questions that the provider fails to answer."""
     runs: list[str] = field(default_factory=list)
     """Ids of runs that were begun."""
 
@@ -80,11 +82,15 @@ class World:
 def world() -> Iterator[World]:
     """One for the file. One of the models cannot add, one fails; the live one judges too."""
     slow = [0.0]
+    failing: set[str] = set()
 
     async def behave(received: Received, reply: Reply) -> None:
         asked = received.json
         text = asked["messages"][-1]["content"]
         await asyncio.sleep(slow[0])
+        if text in failing:
+            await answer({"error": {"message": "no", "code": "overloaded_now"}}, 400)(received, reply)
+            return
         if asked["model"] == BROKEN:
             await answer({"error": {"message": "no", "code": "no_such_thing"}}, 400)(received, reply)
             return
@@ -108,7 +114,7 @@ def world() -> Iterator[World]:
         while gateway.cli("gate", "run", "agent", "--release", made[GOOD], "--plan", status=None).returncode:
             assert time.monotonic() < until, "the judge is not known"
             time.sleep(0.05)
-        yield World(gateway, provider, made, slow)
+        yield World(gateway, provider, made, slow, failing)
 
 
 def test_a_good_candidate_is_go_and_nothing_of_it_is_live(world: World) -> None:
@@ -199,6 +205,23 @@ def test_failures_are_no_bad_answers(world: World) -> None:
     assert stopped["stopped"] == "failing"
     assert stopped["unscored"] == {"no_such_thing": stopped["done"]}
     assert stopped["evidence"] == ""
+
+
+def test_what_has_no_score_is_asked_again(world: World) -> None:
+    """A provider that failed for a while: the run goes on with those questions alone, and its evidence is then of every answer."""
+    before = len(world.provider.requests)
+    world.failing.update({"1 + 1000?", "2 + 1000?"})
+    first = world.run("--release", world.releases[GOOD], "--against", world.releases[BAD], status=2)
+    assert first["progress"]["unscored"] == {"overloaded_now": 4}
+    assert "without a score" in first["report"]["stale"][0]
+    middle = len(world.provider.requests)
+    world.failing.clear()
+    again = world.run("--resume", first["id"], status=0)
+    assert (again["progress"]["done"], again["progress"]["unscored"]) == (2 * ITEMS, {})
+    assert again["evidence"] != first["evidence"]
+    assert again["progress"]["spent_micro"] > first["progress"]["spent_micro"]
+    assert Counter(text for _, text in world.asked(middle)) == {"1 + 1000?": 2, "2 + 1000?": 2}
+    assert middle - before > 2 * ITEMS
 
 
 def test_what_cannot_be_run_is_refused(world: World) -> None:

@@ -53,6 +53,23 @@ async def test_the_first_answer_stays_and_every_cost_counts(store: Store) -> Non
     assert found.cost == Cost(3, 20, 1, 10, 6)
 
 
+async def test_what_has_no_score_may_be_asked_again(store: Store) -> None:
+    """It is open again, what has a score or is being asked is not; and evidence without the new answer is no longer the run's."""
+    await gates.begin(store, RUN)
+    await gates.put(store, "gate_1", "a", Outcome(None, "timeout"), Cost(1, 10))
+    await gates.put(store, "gate_1", "b", Outcome(0.0), Cost())
+    await gates.claim(store, "gate_1", "w", ["c"])
+    await gates.finished(store, "gate_1", "e" * 64)
+    await gates.reopen(store, "gate_1", ["a", "b", "c", "gone"])
+    await gates.reopen(store, "gate_1", [])
+    found = await gates.get(store, "gate_1")
+    assert (found.outcomes, found.held, found.cost.micro) == ({"b": Outcome(0.0)}, {"c"}, 10)
+    assert found.evidence == "e" * 64
+    assert await gates.claim(store, "gate_1", "w", ["a"]) == ["a"]
+    assert await gates.put(store, "gate_1", "a", Outcome(1.0), Cost())
+    assert (await gates.get(store, "gate_1")).evidence == ""
+
+
 async def test_what_a_silent_worker_held_is_open_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the store's clock; one that is heard of keeps what it holds."""
     await gates.begin(store, RUN)
