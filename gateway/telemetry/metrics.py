@@ -251,6 +251,7 @@ _ROLLOUTS = (
     _gauge("trivet_rollout_state", "1 for the phase a rollout is in.", "alias", "state", across=Across.MAX),
     _gauge("trivet_rollout_weight", "Largest share of new runs on the candidate, 0 to 1.", "alias", across=Across.MAX),
     _gauge("trivet_rollout_stage_seconds", "How long a rollout's stage has lasted.", "alias", across=Across.MAX),
+    _gauge("trivet_rollout_overdue_seconds", "How long ago it should have got on.", "alias", across=Across.MAX),
     _gauge("trivet_guardrail_e_value", "Evidence that the candidate is worse.", "alias", "metric", across=Across.MAX),
     _counter("trivet_rollout_transitions_total", "Steps made by the loop.", "alias", "word", "cause"),
     _counter("trivet_rollout_rollbacks_total", "Rollbacks that the loop made by itself, by cause.", "cause"),

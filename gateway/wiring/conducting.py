@@ -18,6 +18,7 @@ from gateway.control.desk import Desk
 from gateway.core.contract.alias import AliasState
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.rollout import Rollout, Word
+from gateway.core.rollout import judge
 from gateway.telemetry import log as logs
 from gateway.telemetry.counters import Registry
 
@@ -103,6 +104,7 @@ def _standing(done: Round) -> Iterator[tuple[str, tuple[str, ...], float]]:
         yield "rollout_weight", (name,), _weight(state, rollout) / WHOLE
         if not rollout.ended:
             yield "rollout_stage_seconds", (name,), max(done.now_ms - rollout.since_ms, 0) / 1000
+            yield "rollout_overdue_seconds", (name,), judge.overdue_ms(rollout, done.now_ms) / 1000
         facts = done.facts.get(name)
         for finding in facts.findings if facts is not None else ():
             yield "guardrail_e_value", (name, finding.metric), finding.e_value

@@ -41,6 +41,11 @@ def test_what_is_shown_and_what_is_counted() -> None:
     assert registry.gauge("rollout_state", "agent", "canary").n == 1
     assert registry.gauge("rollout_weight", "agent").n == 0.05
     assert registry.gauge("rollout_stage_seconds", "agent").n == 4
+    assert registry.gauge("rollout_overdue_seconds", "agent").n == 0
+    late = 1000 + running.plan.deadline_ms
+    counted.round(Round(leader=True, states=done.states, now_ms=late))
+    assert registry.gauge("rollout_overdue_seconds", "agent").n > 3600
+    counted.round(done)
     assert registry.gauge("guardrail_e_value", "agent", "error").n == 1.5
     step = Step("agent", Word.REGRESSION, ("guardrail:error", "guardrail:refusal"), Phase.ROLLED_BACK, 4000, 5500)
     ended = rollout("rel_b", "rel_a", Phase.ROLLED_BACK)

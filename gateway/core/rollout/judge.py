@@ -110,6 +110,16 @@ def overridden(rollout: Rollout, stakes: Stakes) -> bool:
     return bool(rollout.override) and stakes is not Stakes.HIGH
 
 
+def overdue_ms(rollout: Rollout, now_ms: int) -> int:
+    """How long ago it should have got on: after its bake, half of the time is over that is left until its end by time. 0 before,
+    and once it has ended."""
+    if rollout.ended:
+        return 0
+    current = stage(rollout) if phase_of(rollout) in _WIDENING else None
+    bake = current.bake_ms if current is not None else 0
+    return max(now_ms - rollout.since_ms - bake - max(_limit(rollout)[1] - bake, 0) // 2, 0)
+
+
 def _fails(finding: Finding, action: Action) -> bool:
     return finding.verdict is Verdict.FAIL and finding.action is action
 
@@ -163,9 +173,14 @@ def _cleared(rollout: Rollout, facts: Facts, stakes: Stakes, shown: tuple[str, .
 
 def _late(rollout: Rollout, facts: Facts) -> str:
     """The cause of an end by time; empty while there is time."""
+    word, limit = _limit(rollout)
+    return word if facts.now_ms - rollout.since_ms > limit else ""
+
+
+def _limit(rollout: Rollout) -> tuple[str, int]:
+    """How long what it is in may last, and the cause of the end then."""
     waiting = phase_of(rollout) is Phase.AWAITING_APPROVAL
-    limit = rollout.plan.approval_ms if waiting else rollout.plan.deadline_ms
-    return ("approval" if waiting else "deadline") if facts.now_ms - rollout.since_ms > limit else ""
+    return ("approval", rollout.plan.approval_ms) if waiting else ("deadline", rollout.plan.deadline_ms)
 
 
 def _progress(rollout: Rollout, facts: Facts, stakes: Stakes) -> Due | None:

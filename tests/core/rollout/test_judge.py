@@ -23,7 +23,7 @@ from gateway.core.contract.rollout import (
     Verdict,
     Word,
 )
-from gateway.core.rollout.judge import ERRORS, Due, due, stage_over, units
+from gateway.core.rollout.judge import ERRORS, Due, due, overdue_ms, stage_over, units
 from tests.core.rollout.walk import GO, HIGH, HOUR, LOW, PLAN, STANDARD, at, draft, finding, findings, ready, say
 
 LIVING = [phase for phase in Phase if phase not in TERMINAL]
@@ -353,3 +353,26 @@ def test_an_override_replaces_the_gate_but_at_high(phase: Phase, stakes: Stakes)
     facts = ready(rollout, gate=GateFacts("MISSING"))
     found = due(rollout, facts, stakes)
     assert found == (Due(Word.FREEZE, ("gate_missing",)) if stakes is HIGH else Due(Word.ADVANCE))
+
+
+def test_a_stage_is_overdue_by_what_it_needs_itself() -> None:
+    """Half of what its end by time leaves after its bake: a long bake is not late, a wait for an approval has a time of its own."""
+    plan = msgspec.structs.replace(
+        PLAN,
+        deadline_ms=10 * DAY,
+        approval_ms=2 * DAY,
+        promoting=msgspec.structs.replace(PLAN.promoting, bake_ms=3 * DAY),
+    )
+
+    def overdue(phase: Phase, after: int, **more: Any) -> int:
+        rollout = msgspec.structs.replace(at(phase), **{"plan": plan, **more})
+        return overdue_ms(rollout, rollout.since_ms + after)
+
+    half = (10 * DAY - 3 * DAY) // 2
+    assert [overdue(Phase.PROMOTING, 3 * DAY + half + more) for more in (-DAY, 0, 1, DAY)] == [0, 0, 1, DAY]
+    assert [overdue(Phase.AWAITING_APPROVAL, after) for after in (DAY, DAY + 1)] == [0, 1]
+    assert [overdue(Phase.GATED, after) for after in (5 * DAY, 5 * DAY + 1)] == [0, 1]
+    short = msgspec.structs.replace(plan, deadline_ms=DAY)
+    assert overdue(Phase.PROMOTING, 3 * DAY + 7, plan=short) == 7
+    for phase in TERMINAL:
+        assert overdue(phase, 99 * DAY) == 0
