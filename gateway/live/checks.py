@@ -7,6 +7,7 @@ over a bound; what is not read is counted by reason, which never depends on the 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from gateway.core.dialect.output import ANY
 from gateway.core.dialect.routes import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.contract.reply import Message
     from gateway.core.dialect.base import Dialect
@@ -32,6 +33,8 @@ WAITING = 64
 SCHEMAS_KEPT, SCHEMA_BYTES = 64, 64 << 10
 """Toolsets and schemas that are kept parsed, and how long one may be."""
 BAD_CALL, BAD_JSON = "invalid_tool_call", "invalid_json"
+LEAKED = "canary_string"
+"""A tripwire, and no metric."""
 
 
 class Checks:
@@ -88,9 +91,14 @@ class Checks:
         return made
 
     def faults(
-        self, dialect: Dialect, operation: Operation, answer: tuple[bytes, bool], asked: tuple[bytes, bytes]
+        self,
+        dialect: Dialect,
+        operation: Operation,
+        answer: tuple[bytes, bool],
+        asked: tuple[bytes, bytes],
+        never: Sequence[str] = (),
     ) -> tuple[str, ...]:
-        """Which of BAD_CALL and BAD_JSON a whole answer is. `answer` is its bytes and whether they are events, `asked` the
+        """Which of BAD_CALL, BAD_JSON and, for the strings that it must `never` hold, LEAKED an answer is. `answer` is its bytes and whether they are events, `asked` the
         toolset it could call and the schema its text should fit, each as sent and empty for none. Never raises."""
         body, stream = answer
         raw, form = asked
@@ -103,6 +111,8 @@ class Checks:
             found.append(BAD_CALL)
         if form and any(_says_badly(message, None if form == ANY else self.schema(form)) for message in messages):
             found.append(BAD_JSON)
+        if never and any(_holds(message, never) for message in messages):
+            found.append(LEAKED)
         return tuple(found)
 
 
@@ -125,6 +135,17 @@ def _calls_badly(message: Message, known: Mapping[str, Any]) -> bool:
         if not isinstance(given, dict) or not fits(given, schema):
             return True
     return False
+
+
+def _holds(message: Message, never: Sequence[str]) -> bool:
+    """Whether one of the strings stands in what was said or called, in whatever way JSON writes the letters of a call."""
+    said = [message.text, message.refusal, message.reasoning]
+    for call in message.tool_calls:
+        said += (call.name, call.arguments)
+        if "\\" in call.arguments:
+            given = lenient.loads(call.arguments.encode("utf-8", "replace"))
+            said.append(json.dumps(given, ensure_ascii=False))
+    return any(each in text for text in said for each in never)
 
 
 def _says_badly(message: Message, schema: object) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.core.contract.alias import AliasState, Arm, Split
 from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.journal import Event, Exposure
 from gateway.core.contract.release import Mode
@@ -21,12 +22,11 @@ from gateway.core.dialect import output
 from gateway.core.diff.finish import Ending, ending
 from gateway.live.answers import coded
 from gateway.live.capture import Copy
-from gateway.live.checks import ANSWER_BYTES, WHOLE_BYTES
+from gateway.live.checks import ANSWER_BYTES, LEAKED, WHOLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.core.contract.alias import AliasState, Split
     from gateway.core.contract.journal import Step
     from gateway.core.contract.run import Stamp
     from gateway.core.dialect.base import Envelope
@@ -97,12 +97,21 @@ def begin(life: Life, state: AliasState) -> None:
         return
     if state.name not in life.view.watched and (split is None or not takes_part(stamp, split)):
         return
-    if route.generates and (not envelope.stream or _has_tools(life, envelope) or form_of(life)):
+    if route.generates and (
+        not envelope.stream or _has_tools(life, envelope) or form_of(life) or never_of(state, stamp)
+    ):
         life.copy = Copy((), "", ANSWER_BYTES)
 
 
 def _has_tools(life: Life, envelope: Envelope) -> bool:
     return envelope.has_tools or (life.legs is not None and bool(life.legs.tools))
+
+
+def never_of(state: AliasState | None, stamp: Stamp) -> tuple[str, ...]:
+    """What no answer of the candidate may hold; nothing where the rollout declares nothing, and of the incumbent."""
+    if state is None or state.rollout is None or stamp.arm is not Arm.CANARY:
+        return ()
+    return state.rollout.plan.canaries
 
 
 def form_of(life: Life) -> bytes:
@@ -122,28 +131,29 @@ def tell(worker: Worker, life: Life, stamp: Stamp, step: Step, *, part: bool) ->
         if stamp.alias in life.view.watched:
             worker.store.step(stamp, msgspec.structs.replace(step, flags=(*step.flags, *faults)) if faults else step)
         if part:
-            found = [*bad, *(fault for fault in faults if fault != UNCHECKED)]
-            worker.store.event(stamp.alias, _event(life, stamp, step, found, trips))
+            found = [*bad, *(fault for fault in faults if fault not in (UNCHECKED, LEAKED))]
+            hit = (*trips, LEAKED) if LEAKED in faults else trips
+            worker.store.event(stamp.alias, _event(life, stamp, step, found, hit))
 
     observed, copy = life.observed, life.copy
-    if (
-        copy is not None
-        and observed is not None
-        and life.outcome is Outcome.OK
-        and not bad
-        and ending(step.finish) in WHOLE
-    ):
-        form = form_of(life)
-        if observed.tool_names or form:
-            if not _read_later(worker, life, form, say):
-                say((UNCHECKED,))
+    if copy is not None and observed is not None and life.outcome is Outcome.OK:
+        form, fits = b"", False
+        if not bad and ending(step.finish) in WHOLE:
+            form = form_of(life)
+            fits = bool(observed.tool_names or form)
+        never = never_of(life.state, stamp) if part else ()
+        if fits or never:
+            if not _read_later(worker, life, (fits, form, never), say):
+                say((UNCHECKED,) if fits else ())
             return
     say(())
 
 
-def _read_later(worker: Worker, life: Life, form: bytes, say: Callable[[tuple[str, ...]], None]) -> bool:
-    """Have the answer read, and what is wrong with it said then. `form` is the JSON it should be. False, and counted, where it is
-    not to be read."""
+def _read_later(
+    worker: Worker, life: Life, asked: tuple[bool, bytes, tuple[str, ...]], say: Callable[[tuple[str, ...]], None]
+) -> bool:
+    """Have the answer read, and what is wrong with it said then. `asked` is whether its calls should fit their schema, the JSON it
+    should be and what it must never hold. False, and counted, where it is not to be read."""
     stamp, copy, dialect, route, checks = life.stamp, life.copy, life.dialect, life.route, worker.checks
     if stamp is None or copy is None or dialect is None or route is None or route.operation is None:
         return False
@@ -152,12 +162,14 @@ def _read_later(worker: Worker, life: Life, form: bytes, say: Callable[[tuple[st
         worker.meters.add("unchecked_total", stamp.alias, why)
         return False
     operation, pieces = route.operation, copy.pieces
+    fits, form, never = asked
 
     def read() -> None:
         faults: tuple[str, ...] = ()
         try:
             answer = (b"".join(pieces), life.events)
-            faults = checks.faults(dialect, operation, answer, (_toolset(worker, life), form))
+            raw = _toolset(worker, life) if fits else b""
+            faults = checks.faults(dialect, operation, answer, (raw, form), never)
         except Exception as error:  # noqa: BLE001 - it runs alone in a turn of the loop: counted, and the event is told
             worker.meters.failed(life.id, error)
         say(faults)

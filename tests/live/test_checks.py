@@ -153,3 +153,34 @@ def test_what_is_kept_is_bounded() -> None:
     checks.schema(b'{"a":"%b"}' % (b"x" * SCHEMA_BYTES))
     assert len(checks._schemas) <= SCHEMAS_KEPT
     assert all(len(raw) <= SCHEMA_BYTES for raw in checks._schemas)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_canary_string_is_found_in_words_and_calls(dialect: str) -> None:
+    """In the arguments of a call, however JSON writes their letters; and nothing is found that is not there."""
+    never = ("CANARY-12345", "other-canary")
+    for arguments, found in (({"to": "a CANARY-12345 b"}, ("canary_string",)), ({"to": "CANARY-1234"}, ())):
+        body = json.dumps(called(dialect, arguments)).encode()
+        assert searched(dialect, body, never) == found
+
+
+def searched(dialect: str, body: bytes, never: tuple[str, ...], *, stream: bool = False) -> tuple[str, ...]:
+    """What is wrong with an answer that must not hold these strings."""
+    made = (Operation.CHAT, Operation.RESPONSES, Operation.MESSAGES, Operation.GENERATE)
+    operation = dict(zip(DIALECTS, made, strict=True))
+    return Checks().faults(DIALECTS[dialect], operation[dialect], (body, stream), (b"", b""), never)
+
+
+def test_a_canary_string_is_found_across_the_pieces_of_a_stream() -> None:
+    """Text that comes letter by letter, a refusal, reasoning, and a call whose letters are escaped."""
+    never = ("CANARY-12345",)
+    pieces = b"".join(events(list("so CANARY-12345."), "m"))
+    assert searched("openai", pieces, never, stream=True) == ("canary_string",)
+    assert searched("openai", pieces, (), stream=True) == ()
+    escaped = chat_body("", "m", tool_calls=[tool_call("c", "pay", '{"a": "\\u0043ANARY-12345"}')])
+    for body, found in (
+        (escaped, ("canary_string",)),
+        (chat_body("", "m", tool_calls=[tool_call("c", "CANARY-12345", "{}")]), ("canary_string",)),
+        (chat_body("canary-12345", "m"), ()),
+    ):
+        assert searched("openai", json.dumps(body).encode(), never) == found

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.core.contract.alias import Split
+from gateway.core.contract.alias import AliasState, Arm, Lane, Split
 from gateway.core.contract.journal import Event
 from gateway.core.contract.release import Release
 from gateway.core.contract.run import Stamp
 from gateway.core.rollout.metrics import METRICS, TRIPWIRES
 from gateway.live import checks
-from gateway.live.experiment import BAD_ENDINGS, TRIPS, takes_part
+from gateway.live.experiment import BAD_ENDINGS, TRIPS, never_of, takes_part
 from gateway.store.client import Store
+from tests.control.rolling import PLAN, rollout
 from tests.live.gateway import Got, LiveGateway, release
 from tests.live.legs import chat_tool, made, served, stored, toolset
 from tests.live.test_record import steps
@@ -28,6 +30,7 @@ NUMBERS = itertools.count(1)
 PAY = {"name": "pay", "parameters": {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}}
 TOOLS = [{"type": "function", "function": PAY}]
 JSON = {"response_format": {"type": "json_object"}}
+CANARY = "CANARY-7f3a91c2"
 
 
 @pytest.fixture(scope="module")
@@ -307,4 +310,56 @@ def test_a_run_takes_part_that_was_drawn_since_the_rollout_began(allocation: int
 def test_the_words_are_those_that_guardrails_know() -> None:
     """What is told here has a row in the table of metrics or of tripwires."""
     assert set(BAD_ENDINGS.values()) | {checks.BAD_CALL, checks.BAD_JSON} <= set(METRICS)
-    assert set(TRIPS.values()) <= set(TRIPWIRES)
+    assert {*TRIPS.values(), checks.LEAKED} <= set(TRIPWIRES)
+
+
+@pytest.fixture(scope="module")
+def declared(shared: LiveGateway) -> str:
+    """An alias in a rollout that declares a canary string, everybody on the candidate."""
+    state = shared.alias("declared", OLD)
+    split = Split(candidate=NEW.id, salt="s", weights={"*": 10_000}, since=2)
+    plan = msgspec.structs.replace(PLAN, canaries=(CANARY,))
+    moving = msgspec.structs.replace(rollout(NEW.id, OLD.id), plan=plan)
+    shared.move(msgspec.structs.replace(state, version=2, split=split, rollout=moving), NEW)
+    return "declared"
+
+
+@pytest.mark.parametrize(
+    ("behave", "more", "trips"),
+    [
+        (lambda: whole(f"It is {CANARY}."), {}, ("canary_string",)),
+        (lambda: whole(f"It is {CANARY}.", finish="length"), {}, ("canary_string",)),
+        (lambda: stream(events(list(f"It is {CANARY}."), MODEL)), {"stream": True}, ("canary_string",)),
+        (lambda: calling("pay", json.dumps({"sum": 5, "to": CANARY})), {"tools": TOOLS}, ("canary_string",)),
+        (lambda: whole("It is CANARY-0."), {}, ()),
+    ],
+)
+def test_a_canary_string_trips_where_it_is_declared(
+    shared: LiveGateway, upstream: Provider, declared: str, behave: Callable[[], Behaviour], more: Any, trips: Any
+) -> None:
+    """In an answer, a stream or a call, however it ended; it is a tripwire and no metric."""
+    event = said(shared, upstream, declared, behave(), **more)
+    assert event.trips == trips
+    assert set(event.bad) <= {"truncation"}
+
+
+def test_a_canary_string_is_nobodys_business_elsewhere(shared: LiveGateway, upstream: Provider, alias: str) -> None:
+    """A rollout that declares none searches for none, and the incumbent's answers are not searched."""
+    assert said(shared, upstream, alias, whole(f"It is {CANARY}.")).trips == ()
+    plan = msgspec.structs.replace(PLAN, canaries=(CANARY,))
+    moving = msgspec.structs.replace(rollout(NEW.id, OLD.id), plan=plan)
+    state = AliasState("a", 1, {"*": Lane(OLD.id)}, rollout=moving)
+    for arm, found in ((Arm.CANARY, (CANARY,)), (Arm.STABLE, ())):
+        stamp = Stamp("t", "r", "a", NEW.id, "m", arm=arm)
+        assert never_of(state, stamp) == found
+        assert never_of(msgspec.structs.replace(state, rollout=None), stamp) == never_of(None, stamp) == ()
+
+
+def test_a_canary_string_in_what_was_not_read_is_counted(
+    shared: LiveGateway, upstream: Provider, declared: str
+) -> None:
+    """Too long to be read: the event says nothing of it, and the counter that nobody looked."""
+    shared.registry.know("alias", [declared])
+    long = whole(CANARY + "x" * checks.ANSWER_BYTES)
+    assert said(shared, upstream, declared, long).trips == ()
+    assert shared.counted[f"unchecked_total{{{declared},too_large}}"] == 1

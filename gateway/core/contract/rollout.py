@@ -125,6 +125,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long an approval is waited for."""
     trips: int = 3
     """Tripwire hits that roll back; the first freezes."""
+    canaries: tuple[str, ...] = ()
+    """Strings that no answer and no call of the candidate may hold: one that does hits a tripwire."""
 
 
 class Rollout(msgspec.Struct, frozen=True, omit_defaults=True):

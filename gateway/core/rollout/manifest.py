@@ -28,6 +28,8 @@ _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _DURATION = re.compile(rf"(?:{_NUMBER}\s*(?:ms|s|min|m|h|d|w)\s*)+")
 _PART = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d|w)")
 _SHARE = re.compile(rf"({_NUMBER})\s*%")
+MOST_CANARIES = 8
+_CANARY = re.compile(r"""[ !#-&(-\[\]-_a-~]{8,100}""")
 _LANE = re.compile(r"\*|(?:tenant|segment):[A-Za-z0-9._:/-]{1,64}")
 _BOUNDS = {"above": "p95", "below": "p05"}
 
@@ -90,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     deadline: Amount | None = None
     approval: Amount | None = None
     trips: int = 3
+    canaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,22 @@ def plan_of(manifest: Manifest) -> Plan:
         deadline_ms=deadline,
         approval_ms=_positive("approval", manifest.approval, _APPROVAL),
         trips=manifest.trips,
+        canaries=_canaries(manifest.canaries),
     )
+
+
+def _canaries(given: Sequence[str]) -> tuple[str, ...]:
+    if len(given) > MOST_CANARIES:
+        _refuse(
+            "canaries", f"must be {MOST_CANARIES} or fewer: each answer of the candidate is searched for all of them"
+        )
+    for place, each in enumerate(given):
+        if not _CANARY.fullmatch(each):
+            message = (
+                "must be 8 to 100 visible ASCII characters without quotes and backslashes, such as CANARY-7f3a91c2"
+            )
+            _refuse(f"canaries[{place}]", message)
+    return tuple(given)
 
 
 def _stages(manifest: Manifest, preset: Preset) -> tuple[Stage, ...]:

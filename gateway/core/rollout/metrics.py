@@ -72,6 +72,7 @@ TRIPWIRES: Mapping[str, str] = MappingProxyType(
         "undeclared_tool": "the candidate called a tool that its release does not declare",
         "model_gone": "the provider says that the candidate's model does not exist, or not any more",
         "model_mismatch": "the provider answered with another model than the pinned one",
+        "canary_string": "an answer or a call of the candidate held one of the manifest's `canaries`",
     }
 )
 """What needs no statistics: the first unit of the canary that hits one freezes, the `trips`-th rolls back."""
