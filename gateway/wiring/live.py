@@ -52,6 +52,8 @@ log = logs.Log("live")
 MMAP_THRESHOLD = 64 << 20
 TRIM_THRESHOLD = 256 << 20
 """What malloc keeps for itself: without these two, bodies of 64 KB are mapped and unmapped per request (195 to 104 us)."""
+TRIM_SECONDS = 10.0
+"""How often what malloc keeps and nobody uses goes back to the system: that takes a millisecond for each 20 MB."""
 SPOOL_SECONDS = 1.0
 DESCRIPTORS_ASIDE = 64
 """Descriptors that are not client connections or their upstream calls: store, log files, listeners."""
@@ -119,6 +121,7 @@ async def _serve(task: Assignment, line: Line, loaded: Loaded, keys: tuple[bytes
         running = [
             group.create_task(follower.follow(orders, line)),
             group.create_task(spool(parts)),
+            group.create_task(trim()),
             group.create_task(parts.learner.work()),
             group.create_task(_notice(parts.worker)),
             group.create_task(parts.ledger.follow(parts.store, parts.incarnation, worker.clock, worker.now_ms)),
@@ -286,14 +289,30 @@ def own_hosts(listen: str) -> frozenset[str]:
 
 def raise_thresholds() -> None:
     """Let malloc keep its memory between requests (glibc; nothing elsewhere)."""
+    mallopt = _of_malloc("mallopt")
+    if mallopt is not None:
+        mallopt(-3, MMAP_THRESHOLD)  # M_MMAP_THRESHOLD
+        mallopt(-1, TRIM_THRESHOLD)  # M_TRIM_THRESHOLD
+
+
+async def trim(seconds: float = TRIM_SECONDS) -> None:
+    """Have malloc give back what it keeps unused, again and again until cancelled: of a burst of long bodies it would keep
+    TRIM_THRESHOLD for good, and little holes without end (glibc; nothing elsewhere)."""
+    malloc_trim = _of_malloc("malloc_trim")
+    while malloc_trim is not None:
+        await asyncio.sleep(seconds)
+        malloc_trim(0)
+
+
+def _of_malloc(name: str) -> Callable[..., int] | None:
+    """A function of glibc's malloc; None where there is another C library."""
     if not sys.platform.startswith("linux"):
-        return
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError):
-        return  # another C library
-    mallopt(-3, MMAP_THRESHOLD)  # M_MMAP_THRESHOLD
-    mallopt(-1, TRIM_THRESHOLD)  # M_TRIM_THRESHOLD
+        return None
+    return function
 
 
 def raise_descriptors() -> None:

@@ -51,6 +51,35 @@ def test_connections_stay_below_half_of_the_descriptors() -> None:
     raise_descriptors()
 
 
+BURST = """
+import asyncio, psutil
+from gateway.wiring.live import raise_thresholds, trim
+
+def resident():
+    return psutil.Process().memory_info().rss >> 20
+
+raise_thresholds()
+bodies = [b"x" * 65_536 for _ in range(1000)]
+full = resident()
+bodies.clear()
+kept = resident()
+async def main():
+    work = asyncio.create_task(trim(0.01))
+    await asyncio.sleep(0.1)
+    work.cancel()
+
+asyncio.run(main())
+print(full - kept, full - resident())
+"""
+
+
+def test_a_burst_does_not_stay_in_memory() -> None:
+    """What long bodies took is kept between requests, and given back a moment later."""
+    told = subprocess.run([sys.executable, "-c", BURST], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    at_once, later = map(int, told.split())
+    assert at_once < 10 and later > 50
+
+
 def test_g6_refused_before_descriptors_run_out() -> None:
     """G6: with 256 descriptors, more clients than fit get 503 in the API's shape; afterwards it serves as before."""
     with Provider() as provider, running({"openai": provider.url}, start=False) as gateway:
