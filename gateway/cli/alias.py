@@ -281,5 +281,6 @@ def _lanes(state: AliasState | None) -> str:
 
 def _why(entry: HistoryEntry) -> str:
     said = f"{entry.reason} (override: {entry.override})" if entry.override else entry.reason
-    noted = entry.note and entry.before is None and entry.after is None  # what moved no pointer is there for what it says
+    # What moved no pointer is there for what it says.
+    noted = entry.note and entry.before is None and entry.after is None
     return f"{said}; {entry.note}" if noted else said

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.core.contract.alias import AliasState, SideEffects, Stakes
 from gateway.core.contract.fault import Fault, Kind
@@ -22,23 +23,15 @@ from gateway.store.client import Store
 from gateway.store.local import DiskCopyError, in_force
 from gateway.store.records import PointerFile
 
+if TYPE_CHECKING:
+    from gateway.upstream.ownport import DataPort
+
 REASON_CHARACTERS = 1000
 ACTOR_CHARACTERS = 128
 WARM = 3
 """Releases an alias keeps to roll back to when the configuration does not say."""
 FOLLOW_SECONDS = 2.0
 """How long an operation waits for the workers to follow; they should within one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DataPort:
-    """Where this gateway's own data port is, and the key that signs credentials for calls of its own."""
-
-    url: str
-    """Without a path."""
-    key: bytes = field(repr=False)
-    certificate: str = ""
-    """PEM file of the port's own certificate; empty for one that the system trusts, and for plain HTTP."""
 
 
 def nowhere() -> DataPort:

@@ -20,7 +20,7 @@ import msgspec
 from gateway import __version__
 from gateway.control import evidence as proofs
 from gateway.control.desk import Desk
-from gateway.control.gate_call import Caller, NotAsked, Party
+from gateway.control.gate_call import Caller, NotAsked
 from gateway.control.gate_plan import Order, Prepared, book, chosen, declared, party, plan, prepare
 from gateway.core.contract.evidence import Evidence, Origin, Score, SuiteEvidence
 from gateway.core.contract.fault import Fault, Kind
@@ -34,6 +34,7 @@ from gateway.store import epochs
 from gateway.store import evidence as stored_evidence
 from gateway.store import gates as runs
 from gateway.store.gates import Stored
+from gateway.upstream.ownport import Party
 
 if TYPE_CHECKING:
     from gateway.settings.model import ProviderSettings

@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import aiohttp
 
-from gateway.control.desk import DataPort
 from gateway.control.gate_grade import Grader, TooSlow
-from gateway.core.binding import internal
 from gateway.core.contract.exchange import Observed, Usage
 from gateway.core.contract.gate_run import Outcome
 from gateway.core.contract.release import Release
 from gateway.core.contract.reply import Message, Reply
 from gateway.core.contract.suite import Item
-from gateway.core.dialect.legs import Legs
-from gateway.core.dialect.registry import DIALECTS
 from gateway.core.diff.finish import Ending, ending
-from gateway.core.gate.requests import Asking, request, with_legs
+from gateway.core.gate.requests import Asking
 from gateway.core.gate.rubric import rubric
 from gateway.settings.prices import PriceBook
 from gateway.store.gates import Cost
 from gateway.upstream.answer import error_code
+from gateway.upstream.ownport import DataPort, OwnCalls, Party, assembled
 
 ATTEMPTS = 2
 CALL_SECONDS = 180.0
 """Longest call."""
 WAIT_SECONDS = 10.0
 """Longest wait before a second attempt, whatever the provider asks for."""
-CREDENTIAL_MS = 3_600_000
 ANSWER_BYTES = 8 << 20
 FILTERED = frozenset(("content_filter", "content_policy_violation"))
 """Codes of an error by which a provider declines what was asked."""
@@ -46,27 +40,6 @@ REFUSED = frozenset((401, 403, 404))
 """Statuses of the data port itself that say nothing about a release."""
 
 _verdict = re.compile(r"\b(yes|no)\b", re.IGNORECASE).findall
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A release that is asked, and how."""
-
-    release: Release
-    legs: Legs | None
-    dialect: str
-    bound: str = ""
-    """The provider's name for the bound of tokens where it is not the dialect's."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    signature: str = ""
-    """Stands in for what a Gemini model demands of calls in a history."""
-
-    def asking(self, item: Item) -> Asking:
-        """The request of an item. Raises Fault and ValueError for one that cannot be made."""
-        return with_legs(
-            request(item, self.dialect, self.release.id, self.extra, bound=self.bound, signature=self.signature),
-            self.legs,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +58,19 @@ class Caller:
     """Asks. One per piece of work, inside its `async with`."""
 
     def __init__(self, port: DataPort, prices: PriceBook, now_ms: int) -> None:
-        self._port = port
+        self._url = port.url
         self._prices = prices
-        self._headers = {
-            "x-trivet-key": internal.mint(port.key, "gate", now_ms + CREDENTIAL_MS),
-            "content-type": "application/json",
-        }
-        self._session: aiohttp.ClientSession | None = None
+        self._calls = OwnCalls(port, "gate", now_ms, seconds=CALL_SECONDS, answer_bytes=ANSWER_BYTES)
         self._grader = Grader()
 
     async def __aenter__(self) -> Self:
         """Open connections to the data port."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=_trusting(self._port.certificate))
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+        await self._calls.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close them."""
-        assert self._session is not None
-        await self._session.close()
+        await self._calls.__aexit__()
         await self._grader.close()
 
     async def ask(self, item: Item, party: Party, judge: Party | None) -> Answered:
@@ -146,12 +112,12 @@ class Caller:
             try:
                 status, wait, body = await self._call(asking)
             except aiohttp.ClientConnectorError as error:
-                message = f"the data port {self._port.url} cannot be reached; the run goes on when the gateway is up"
+                message = f"the data port {self._url} cannot be reached; the run goes on when the gateway is up"
                 raise NotAsked(message) from error
             except (aiohttp.ClientError, OSError) as error:
                 status, wait, body, why = 0, 1.0, b"", _reason(error)
             if 200 <= status < 300:
-                reply = _assembled(asking, body)
+                reply = assembled(asking, body)
                 cost = cost.plus(self._cost(party.release, reply.observed))
                 if not reply.observed.error:
                     return reply, cost
@@ -167,19 +133,14 @@ class Caller:
 
     async def _call(self, asking: Asking) -> tuple[int, float, bytes]:
         """Status, seconds to wait before another attempt, and body. Raises what aiohttp does."""
-        assert self._session is not None
-        headers = {**self._headers, **asking.headers}
-        url = self._port.url + asking.path
-        async with self._session.post(url, data=asking.body, headers=headers, allow_redirects=False) as answer:
-            body = await answer.content.read(ANSWER_BYTES + 1)
-            while len(body) <= ANSWER_BYTES and (more := await answer.content.read(ANSWER_BYTES)):
-                body += more
-            if answer.status in REFUSED and "x-trivet-release" not in answer.headers:
-                code = error_code(body) or f"status {answer.status}"
-                message = f"the data port {self._port.url} refused the gate's own call ({code}): does it have the same stamp_keys?"
-                raise NotAsked(message)
-            told = answer.headers.get("retry-after", "")
-            return answer.status, float(told) if told.isdigit() else 1.0, body
+        answer = await self._calls.send(asking)
+        if answer.status in REFUSED and answer.ours:
+            code = error_code(answer.body) or f"status {answer.status}"
+            raise NotAsked(
+                f"the data port {self._url} refused the gate's own call ({code}): does it have the same stamp_keys?"
+            )
+        told = answer.retry_after
+        return answer.status, float(told) if told.isdigit() else 1.0, answer.body
 
     def _cost(self, release: Release, observed: Observed) -> Cost:
         micro = self._prices.cost(release.triple.model, observed)
@@ -187,21 +148,5 @@ class Caller:
         return Cost(1, micro or 0, int(micro is None), usage.input, usage.output)
 
 
-def _assembled(asking: Asking, body: bytes) -> Reply:
-    assembler = DIALECTS[asking.dialect].assembler(asking.operation, stream=False)
-    assembler.feed(body)
-    return assembler.finish()
-
-
 def _reason(error: Exception) -> str:
     return "timeout" if isinstance(error, TimeoutError) else "connection lost"
-
-
-def _trusting(certificate: str) -> ssl.SSLContext | bool:
-    """The port's own certificate is trusted, under whatever name: it is called by address."""
-    if not certificate:
-        return True
-    context = ssl.create_default_context(cafile=certificate)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.control.desk import Desk
-from gateway.control.gate_call import Party
 from gateway.control.moves import callable_or_fault
 from gateway.core.contract.alias import EVERYONE
 from gateway.core.contract.exchange import Usage
@@ -35,6 +34,7 @@ from gateway.settings.model import GateSettings
 from gateway.settings.prices import PriceBook
 from gateway.store import releases
 from gateway.store.artifacts import named
+from gateway.upstream.ownport import Party
 
 BYTES_PER_TOKEN = 4
 WORDS = 25
@@ -152,7 +152,7 @@ async def party(desk: Desk, gate: GateSettings, release: str, refusals: list[str
             refusals.append(f"the prompt or the tools of {release} cannot be read: {error}")
     vendor = vendor_of(name, provider.base_url, provider.vendor)
     bound, signature = manner(dialect, vendor, found.snapshot.model)
-    return Party(found, legs, dialect, bound, {} if judge else gate.request, signature)
+    return Party(found, legs, dialect, bound, signature, {} if judge else gate.request)
 
 
 def book(desk: Desk) -> PriceBook:

@@ -7,20 +7,17 @@ agent of the release would send. Nothing it comes to is an error here; what nobo
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import aiohttp
 
-from gateway.core.binding import internal
 from gateway.core.contract.release import Release
 from gateway.core.contract.reply import Reply
 from gateway.core.contract.suite import Answer, Check, Item, Said
-from gateway.core.dialect.legs import Legs, as_sent, parsed
-from gateway.core.dialect.registry import DIALECTS
-from gateway.core.gate.requests import OPERATIONS, Asking, manner, request, whole, with_legs
+from gateway.core.dialect.legs import as_sent, parsed
+from gateway.core.gate.requests import OPERATIONS, Asking, manner, whole
 from gateway.core.pinning.classify import vendor_of
 from gateway.core.pinning.warm import Sign
 from gateway.settings import tables
@@ -32,48 +29,16 @@ from gateway.store.artifacts import named
 from gateway.store.client import Store
 from gateway.store.proofs import Limits
 from gateway.upstream.answer import error_code
+from gateway.upstream.ownport import DataPort, OwnCalls, Party, assembled
 
 CALL_SECONDS = 30.0
 """Longest call: a probe that takes longer says nothing."""
-CREDENTIAL_MS = 3_600_000
 ANSWER_BYTES = 1 << 20
 GONE_STATUS = frozenset((404, 410))
 REFUSED_STATUS = frozenset((401, 403))
 SPOKE = (b"output limit was reached", b"max_tokens", b"max_output_tokens", b"max_completion_tokens")
 """In the body of a 400: the model is there, and does not like to be asked for one token."""
 ONE_TOKEN = Item("warm", (Said("user", "."),), Check(), Answer(), Answer(), max_tokens=1)
-
-
-class Port(Protocol):
-    """Where the data port is, and the key that signs credentials for it (`control.desk.DataPort`)."""
-
-    @property
-    def url(self) -> str:
-        """Without a path."""
-
-    @property
-    def key(self) -> bytes:
-        """A stamp key."""
-
-    @property
-    def certificate(self) -> str:
-        """PEM file of the port's own certificate; empty for one that the system trusts, and for plain HTTP."""
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A release and how it is asked."""
-
-    release: Release
-    legs: Legs | None
-    dialect: str
-    bound: str = ""
-    signature: str = ""
-
-    def asking(self, item: Item, extra: Mapping[str, Any]) -> Asking:
-        """The request of an item. Raises Fault and ValueError for one that cannot be made."""
-        made = request(item, self.dialect, self.release.id, extra, bound=self.bound, signature=self.signature)
-        return with_legs(made, self.legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,32 +84,23 @@ async def party(store: Store, settings: Settings, release: Release) -> Party | s
 class Prober:
     """Asks, within what a day has. One per round, inside its `async with`."""
 
-    def __init__(self, store: Store, settings: Settings, port: Port, now_ms: int) -> None:
+    def __init__(self, store: Store, settings: Settings, port: DataPort, now_ms: int) -> None:
         self._store = store
-        self._port = port
         self._now_ms = now_ms
         probes, providers = settings.probes, settings.providers
         self.limits = Limits(probes.calls, round(probes.budget * 1_000_000))
         vendors = {name: vendor_of(name, each.base_url, each.vendor) for name, each in providers.items()}
         self._prices = PriceBook(providers, vendors, tables.prices())
-        self._headers = {
-            "x-trivet-key": internal.mint(port.key, "probe", now_ms + CREDENTIAL_MS),
-            "content-type": "application/json",
-            "cache-control": "no-cache",
-        }
-        self._session: aiohttp.ClientSession | None = None
+        self._calls = OwnCalls(port, "probe", now_ms, seconds=CALL_SECONDS, answer_bytes=ANSWER_BYTES)
 
     async def __aenter__(self) -> Self:
         """Open connections to the data port."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=_trusting(self._port.certificate))
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        await self._calls.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Close them."""
-        assert self._session is not None
-        await self._session.close()
+        await self._calls.__aexit__()
 
     async def ask(self, asked: Party, item: Item, extra: Mapping[str, Any]) -> Told:
         """Ask once. Raises Fault for the store, and nothing else."""
@@ -167,17 +123,10 @@ class Prober:
         return told
 
     async def _call(self, asking: Asking, release: Release) -> Told:
-        assert self._session is not None
-        headers = {**self._headers, **asking.headers}
-        url = self._port.url + asking.path
-        async with self._session.post(url, data=asking.body, headers=headers, allow_redirects=False) as answer:
-            body = await answer.content.read(ANSWER_BYTES + 1)
-            while len(body) <= ANSWER_BYTES and (more := await answer.content.read(ANSWER_BYTES)):
-                body += more
-            ours = "x-trivet-release" not in answer.headers
-        status = answer.status
+        answer = await self._calls.send(asking)
+        status, body, ours = answer.status, answer.body, answer.ours
         if 200 <= status < 300:
-            reply = _assembled(asking, body)
+            reply = assembled(asking, body)
             cost = self._prices.cost(release.triple.model, reply.observed)
             if reply.observed.error:
                 return Told(Sign.TROUBLE, reply.observed.error, status=status, cost=cost)
@@ -201,19 +150,3 @@ def judged(status: int, body: bytes, release: Release, *, ours: bool) -> tuple[S
     if status == 400 and any(word in body for word in SPOKE):
         return Sign.WORKED, ""
     return Sign.TROUBLE, told
-
-
-def _assembled(asking: Asking, body: bytes) -> Reply:
-    assembler = DIALECTS[asking.dialect].assembler(asking.operation, stream=False)
-    assembler.feed(body)
-    return assembler.finish()
-
-
-def _trusting(certificate: str) -> ssl.SSLContext | bool:
-    """The port's own certificate is trusted, under whatever name: it is called by address."""
-    if not certificate:
-        return True
-    context = ssl.create_default_context(cafile=certificate)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context

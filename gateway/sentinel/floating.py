@@ -16,12 +16,13 @@ from gateway.core.contract.release import PinClass, Release, Snapshot, Triple, r
 from gateway.core.contract.sentinel import Sighted, Watched
 from gateway.core.pinning.table import PinTable
 from gateway.core.pinning.warm import Sign
-from gateway.sentinel.asking import ONE_TOKEN, Port, Prober, party
+from gateway.sentinel.asking import ONE_TOKEN, Prober, party
 from gateway.sentinel.identity import AUTHOR, Survey, pin_of, surveyed
 from gateway.sentinel.warm import UNASKED, warm_ms
 from gateway.settings.model import Settings
 from gateway.store import epochs, releases
 from gateway.store.client import Store
+from gateway.upstream.ownport import DataPort
 
 AT_ONCE = 8
 """Names of one look."""
@@ -36,7 +37,7 @@ class Names:
     next_ms: dict[str, int] = field(default_factory=dict)
 
     async def look(
-        self, store: Store, settings: Settings, pins: PinTable, port: Callable[[], Port], clock: Callable[[], int]
+        self, store: Store, settings: Settings, pins: PinTable, port: Callable[[], DataPort], clock: Callable[[], int]
     ) -> Counter[str]:
         """Ask the names that are due; what that came to. Raises Fault: 409 `no_data_port`, and for the store."""
         results: Counter[str] = Counter()

@@ -22,12 +22,13 @@ from gateway.core.pinning.identity import opened
 from gateway.core.pinning.warm import Sign
 from gateway.core.stats import logprobs, mmd
 from gateway.sentinel import series as rules
-from gateway.sentinel.asking import Party, Port, Prober, Told, party
+from gateway.sentinel.asking import Prober, Told, party
 from gateway.settings import probes as files
 from gateway.settings.model import ProbeDeclared, Settings
 from gateway.settings.probes import Prompts
 from gateway.store import epochs, probes, releases
 from gateway.store.client import Store
+from gateway.upstream.ownport import DataPort, Party
 
 PIECE_SECONDS = 5.0
 """No call is begun after so much of one piece of work."""
@@ -46,7 +47,7 @@ class Post:
 
     store: Store
     settings: Settings
-    port: Callable[[], Port]
+    port: Callable[[], DataPort]
     clock: Callable[[], int]
 
 

@@ -22,11 +22,12 @@ from gateway.core.contract.release import Release
 from gateway.core.contract.sentinel import Callable, Proof
 from gateway.core.pinning.warm import WARM_MS, Seen, Sign, due, judged, learn, unseen
 from gateway.core.rollout.named import named
-from gateway.sentinel.asking import ONE_TOKEN, Port, Prober, party
+from gateway.sentinel.asking import ONE_TOKEN, Prober, party
 from gateway.sentinel.seen import Calls, shadowed, traffic
 from gateway.settings.model import Settings
 from gateway.store import aliases, epochs, proofs, releases
 from gateway.store.client import Store
+from gateway.upstream.ownport import DataPort
 
 PROBES = 8
 """Probes of one round, at most: the next round goes on."""
@@ -70,7 +71,7 @@ def turn(states: Mapping[str, AliasState], now_ms: int) -> Mapping[str, AliasSta
 async def look(
     store: Store,
     settings: Settings,
-    port: Function[[], Port] | None,
+    port: Function[[], DataPort] | None,
     clock: Function[[], int],
     results: Store | None = None,
 ) -> Survey:
@@ -100,7 +101,11 @@ async def look(
 
 
 async def ask_now(
-    store: Store, settings: Settings, port: Function[[], Port], clock: Function[[], int], states: Iterable[AliasState]
+    store: Store,
+    settings: Settings,
+    port: Function[[], DataPort],
+    clock: Function[[], int],
+    states: Iterable[AliasState],
 ) -> None:
     """Ask every release that these aliases name, whatever proves it, and keep what comes of it.
 
@@ -116,7 +121,7 @@ async def ask_now(
 async def probe(
     store: Store,
     settings: Settings,
-    port: Function[[], Port],
+    port: Function[[], DataPort],
     clock: Function[[], int],
     known: Iterable[Callable],
     *,

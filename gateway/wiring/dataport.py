@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from gateway.control.desk import DataPort
 from gateway.core.contract.fault import Fault, Kind
 from gateway.settings.model import Settings
+from gateway.upstream.ownport import DataPort
 from gateway.wiring import processes
 from gateway.wiring.process import join_address, split_address
 from gateway.wiring.stamp_keys import NoStampKey, stamp_keys

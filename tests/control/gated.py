@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.control.desk import DataPort, Desk
+from gateway.control.desk import Desk
 from gateway.settings.model import GateSettings, MarginSettings, PriceSettings, ProviderSettings
+from gateway.upstream.ownport import DataPort
 
 
 def suite(items: int = 12, **members: Any) -> str:

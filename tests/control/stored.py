@@ -14,7 +14,7 @@ from tests.shadow.jobs import BODY, chat, job
 
 
 def line(told: Job, found: PairClass = PairClass.DIVERGENT, severity: float = 0.6, **more: Any) -> Line:
-    """A line that says so, whatever the bodies say."""
+    """A line that says so, whatever the bodies say; `answer` stands for the candidate's side."""
     differs = (Difference(Dimension.NUMBERS, "$.text", "40", "41", severity),)
     return Line(
         pair=told.pair,
@@ -24,7 +24,7 @@ def line(told: Job, found: PairClass = PairClass.DIVERGENT, severity: float = 0.
         turn=Turn.FIRST,
         at_ms=told.at_ms,
         primary=Side(told.primary, "openai/m", 200),
-        candidate=Side(told.candidate, "openai/n", 200, cost=10),
+        candidate=more.pop("answer", Side(told.candidate, "openai/n", 200, cost=10)),
         pair_class=found,
         severity=severity,
         differences=differs if found is not PairClass.IDENTICAL else (),
@@ -36,7 +36,7 @@ def line(told: Job, found: PairClass = PairClass.DIVERGENT, severity: float = 0.
 
 async def keep(store: Store, number: int, releases: tuple[str, str], *, capture: str = "full", **more: Any) -> Line:
     """Store a pair with its line: the primary says 40, the candidate 41. `more` are members of the line and the job."""
-    known = set(Line.__struct_fields__) - {"at_ms", "tenant", "run"}
+    known = set(Line.__struct_fields__) - {"at_ms", "tenant", "run"} | {"answer"}
     members = {name: more.pop(name) for name in list(more) if name in known | {"found"}}
     primary, candidate = releases
     told = job(number, pair=f"req_{number}.{candidate}", primary=primary, candidate=candidate, capture=capture, **more)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.control import gate_call
-from gateway.control.desk import DataPort
-from gateway.control.gate_call import Caller, NotAsked, Party
+from gateway.control.gate_call import Caller, NotAsked
 from gateway.control.gate_grade import Grader
 from gateway.core.binding import internal
 from gateway.core.contract.gate_run import Outcome
@@ -19,6 +18,7 @@ from gateway.core.contract.suite import Answer, Check, Item, Said
 from gateway.settings.model import PriceSettings, ProviderSettings
 from gateway.settings.prices import PriceBook
 from gateway.store.gates import Cost
+from gateway.upstream.ownport import DataPort, Party
 from tests.ports import free_port
 from tests.provider import Behaviour, Provider, answer, chat_body
 

@@ -32,8 +32,9 @@ from gateway.core.binding.decide import choose
 from gateway.core.contract.alias import AliasState, Lane, SideEffects, Stakes
 from gateway.core.contract.fault import Fault
 from gateway.core.contract.journal import Event, Exposure
+from gateway.core.contract.pair import Side
 from gateway.core.contract.records import ReleaseAsk
-from gateway.core.contract.rollout import Action, Guardrail, Plan, Stage, Word
+from gateway.core.contract.rollout import Action, Guardrail, Phase, Plan, Stage, Word
 from gateway.core.contract.run import Source, Stamp, run_digest
 from gateway.core.pinning.table import parse
 from gateway.core.rollout import judge
@@ -45,6 +46,7 @@ from tests.control import whole
 from tests.control.conftest import MODELS
 from tests.control.gates import ITEMS, gated, proof
 from tests.control.rolling import SECOND, Numbered, Theatre
+from tests.control.stored import keep
 from tests.control.test_rollout_orders import AFTER, BEFORE, Flapping
 from tests.core.gate.evidences import flips
 from tests.store.servers import RealRedis
@@ -60,6 +62,8 @@ PLAN = Plan(
     promoting=Stage("*", 8000, SECOND, 8),
     guardrails=(Guardrail("error"), Guardrail("refusal", Action.FREEZE)),
 )
+SHADOWED = msgspec.structs.replace(PLAN, trios=3)
+"""Nobody skips a shadow at stakes high."""
 CALM = "tenant:calm"
 """A lane that no rollout is of."""
 LANES: dict[str, dict[str, str]] = {
@@ -81,7 +85,7 @@ class Rolling(RuleBasedStateMachine):
 
     @initialize(
         lanes=st.sampled_from(sorted(LANES)),
-        stakes=st.sampled_from([Stakes.LOW, Stakes.STANDARD]),
+        stakes=st.sampled_from(Stakes),
         steps=st.integers(0, 4),
         proven=st.booleans(),
     )
@@ -90,10 +94,10 @@ class Rolling(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.numbered.count = 0
         self.server.ask("FLUSHALL")
-        declared = AliasSettings(ReleaseSettings(MODELS["A"]), stakes=stakes, side_effects=SideEffects.NONE)
+        declared = AliasSettings(ReleaseSettings(MODELS["A"]), stakes=stakes, side_effects=SideEffects.NONE, capture="full")
         configuration = Settings(
             store=StoreSettings(redis=self.server.url, data_dir=tempfile.gettempdir() + "/no-such-trivet"),
-            providers={"openai": ProviderSettings(base_url="https://api.openai.com")},
+            providers={"openai": ProviderSettings(base_url="https://api.openai.com", api_key="sk-o")},
             aliases={"usual": declared},
         )
         self.store = Flapping(configuration.store)
@@ -108,8 +112,8 @@ class Rolling(RuleBasedStateMachine):
         assert self.run(aliases.create(self.store, state, self.desk.entry("first_release", "start")))
         self.loops = [self.loop(), self.loop()]
         self.bound: dict[str, bytes] = {}
-        self.runs = 0
-        self.known = state
+        self.runs = self.pairs = 0
+        self.known, self.stakes = state, stakes
         if steps:
             self.goes_well("C", steps, 0, proven)
 
@@ -146,7 +150,11 @@ class Rolling(RuleBasedStateMachine):
         """Somebody begins a rollout, with a GO there already or not."""
         if proven:
             self.prove(letter, "green")
-        order = rollouts.Order("usual", self.ids[letter], PLAN, skip_shadow="test", supersede=supersede)
+        high = self.stakes is Stakes.HIGH
+        plan, skip = (SHADOWED, "") if high else (PLAN, "test")
+        order = rollouts.Order(
+            "usual", self.ids[letter], plan, skip_shadow=skip, supersede=supersede, acknowledged=True
+        )
         before = self.state()
         result = self.tried(rollouts.start(self.now(), order, "why", timeout=0))
         if not isinstance(result, Fault):
@@ -223,6 +231,20 @@ class Rolling(RuleBasedStateMachine):
     def retry(self, letter: str) -> None:
         """Somebody lifts a bar."""
         self.tried(rollouts.retry(self.now(), "usual", "why", candidate=self.ids[letter], timeout=0))
+
+    @rule(letter=st.sampled_from("CD"), number=st.integers(1, 3), status=st.sampled_from([200, 200, 500]))
+    def shadowed(self, letter: str, number: int, status: int) -> None:
+        """The shadow compared a candidate, as a trio each; or its calls failed."""
+        fails, self.store.fails = self.store.fails, ()
+        candidate = Side(self.ids[letter], "openai/n", status, "server_error" if status == 500 else "")
+        for _ in range(number):
+            self.pairs += 1
+            pair = keep(
+                self.store, self.pairs, (self.ids["A"], self.ids[letter]), alias="usual", at_ms=self.stage.now_ms,
+                secondary=Side(self.ids["A"], "openai/m", 200), answer=candidate,
+            )  # fmt: skip
+            self.run(pair)
+        self.store.fails = fails
 
     @rule(letter=st.sampled_from("CD"), word=st.sampled_from(["green", "green", "red", "other", "stale"]))
     def prove(self, letter: str, word: str) -> None:
@@ -310,6 +332,7 @@ class Rolling(RuleBasedStateMachine):
             self.start(letter, supersede=False, proven=proven)
             self.order(Word.OVERRIDE, "ann")
         for _ in range(steps):
+            self.shadowed(letter, SHADOWED.trios, 200)
             self.a_stage_goes_well()
             self.stage.later(LOOK_MS)
             self.crash(1 - which, lapsed=True)
@@ -330,6 +353,7 @@ class Rolling(RuleBasedStateMachine):
                 assert rollout is not None
                 found = self.run(evidence.report_for(self.now(), "usual", rollout.candidate, rollout.incumbent))
                 assert found.verdict.value == "GO" or judge.overridden(rollout, self.desk.stakes(after))
+                assert self.stakes is not Stakes.HIGH or rollout.phase is not Phase.PROMOTING, "nobody approved"
 
     @rule(which=st.sampled_from((0, 1)), lapsed=st.booleans())
     def crash(self, which: int, lapsed: bool) -> None:

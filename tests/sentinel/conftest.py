@@ -15,20 +15,12 @@ from gateway.core.contract.release import Release
 from gateway.settings.model import Settings
 from gateway.store import releases
 from gateway.store.client import Store
+from gateway.upstream.ownport import DataPort
 from tests.live.gateway import STAMP_KEY, LiveGateway, release
 from tests.provider import Provider, completion
 from tests.store.servers import RealRedis
 
 PRICES = {"*": {"input": 1.0, "output": 2.0}}
-
-
-@dataclass(frozen=True)
-class Port:
-    """Where the data port is."""
-
-    url: str
-    key: bytes = STAMP_KEY
-    certificate: str = ""
 
 
 @dataclass
@@ -46,9 +38,9 @@ class Scene:
         """The gateway's."""
         return self.gateway.settings
 
-    def port(self) -> Port:
+    def port(self) -> DataPort:
         """The gateway's data port."""
-        return Port(f"http://127.0.0.1:{self.gateway.port}")
+        return DataPort(f"http://127.0.0.1:{self.gateway.port}", STAMP_KEY)
 
     def ids(self) -> list[str]:
         """The releases' ids, stable first."""

@@ -12,10 +12,12 @@ from gateway.core.binding import internal
 from gateway.core.contract.artifact import digest
 from gateway.core.contract.release import Leg, Mode, PinClass, Release, Triple, release_id
 from gateway.core.pinning.warm import Sign
-from gateway.sentinel.asking import ONE_TOKEN, Party, Prober, Told, judged, party
+from gateway.sentinel.asking import ONE_TOKEN, Prober, Told, judged, party
 from gateway.store import releases
+from gateway.upstream.ownport import DataPort
 from tests.live.gateway import STAMP_KEY
-from tests.sentinel.conftest import Port, Scene
+from tests.provider import Provider
+from tests.sentinel.conftest import Scene
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +49,7 @@ def test_what_an_error_says(status: int, data: bytes, ours: bool, sign: Sign) ->
     assert judged(status, data, kept, ours=ours)[0] is sign
 
 
-async def asked(scene: Scene, release: Release, port: Port | None = None) -> Told | str:
+async def asked(scene: Scene, release: Release, port: DataPort | None = None) -> Told | str:
     """What a probe of a release comes to."""
     found = await party(scene.store, scene.settings, release)
     if isinstance(found, str):
@@ -86,7 +88,7 @@ async def test_what_keeps_a_release_from_being_asked(scene: Scene) -> None:
 
 async def test_a_port_that_refuses_says_nothing_of_the_release(scene: Scene) -> None:
     """Another key, and nobody there: not asked, which is no trouble of the provider's."""
-    for port in (Port(scene.port().url, b"another key of 16 bytes"), Port("http://127.0.0.1:9")):
+    for port in (DataPort(scene.port().url, b"another key of 16 bytes"), DataPort("http://127.0.0.1:9", STAMP_KEY)):
         found = await asked(scene, scene.kept[0], port)
         assert isinstance(found, Told)
         assert (found.asked, found.sign) == (False, Sign.TROUBLE)
@@ -95,10 +97,9 @@ async def test_a_port_that_refuses_says_nothing_of_the_release(scene: Scene) -> 
 
 async def test_the_call_is_a_strangers(scene: Scene) -> None:
     """It carries the role `probe` to the data port, and none of that to the provider."""
-    found = await party(scene.store, scene.settings, scene.kept[0])
-    assert isinstance(found, Party)
-    prober = Prober(scene.store, scene.settings, scene.port(), scene.clock())
-    token = prober._headers["x-trivet-key"]
+    with Provider() as own:
+        await asked(scene, scene.kept[0], DataPort(own.url, STAMP_KEY))
+        token = own.requests[-1].fields["x-trivet-key"]
     assert internal.verify([STAMP_KEY], token, scene.clock()) == "probe"
     await asked(scene, scene.kept[0])
     sent = scene.provider.requests[-1].fields

@@ -27,8 +27,10 @@ from gateway.sentinel import asking
 from gateway.sentinel.probes import AT_ONCE, Post, is_due, target, work
 from gateway.settings.model import AliasSettings, ProbeDeclared, ReleaseSettings, Settings
 from gateway.store import aliases, epochs, probes
+from gateway.upstream.ownport import DataPort
+from tests.live.gateway import STAMP_KEY
 from tests.provider import Behaviour, Received, Reply, answer, chat_body, completion, drop, hang
-from tests.sentinel.conftest import Port, Scene, gateway
+from tests.sentinel.conftest import Scene, gateway
 from tests.store.servers import RealRedis
 
 pytestmark = pytest.mark.anyio
@@ -334,7 +336,7 @@ async def test_probes_take_nothing_from_anybody(
         assert state is not None
         other.move(msgspec.structs.replace(state, version=2, split=split, shadows=(shadow,)), scene.kept[0])
         scene.provider.default = mind(1)
-        post = Post(scene.store, settings, lambda: Port(f"http://127.0.0.1:{other.port}"), scene.clock)
+        post = Post(scene.store, settings, lambda: DataPort(f"http://127.0.0.1:{other.port}", STAMP_KEY), scene.clock)
         probed = await target(post, "agent", scene.ids()[0])
         while (await work(post, probed, begin=True)).going:
             pass

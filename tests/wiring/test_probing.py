@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.control.desk import DataPort, Desk
+from gateway.control.desk import Desk
 from gateway.core.contract.probing import Passive
 from gateway.sentinel import passive
 from gateway.settings.model import ProbeDeclared, ProviderSettings
 from gateway.store import aliases as aliases_of
 from gateway.store import probes
 from gateway.telemetry.counters import Registry, flat
+from gateway.upstream.ownport import DataPort
 from gateway.wiring import probing
 from tests.control.conftest import Make, Place, desk, made, package_redis, pins, placed
 from tests.provider import Provider, answer, chat_body

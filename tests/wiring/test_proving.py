@@ -8,10 +8,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from gateway.control.desk import DataPort, Desk
+from gateway.control.desk import Desk
 from gateway.core.contract.fault import Fault, Kind
 from gateway.settings.model import ProviderSettings
 from gateway.telemetry.counters import Registry, flat
+from gateway.upstream.ownport import DataPort
 from gateway.wiring import proving
 from tests.control.conftest import Make, Place, desk, made, package_redis, pins, placed
 from tests.provider import Provider, answer, chat_body
