@@ -94,11 +94,12 @@ class Rolling(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.numbered.count = 0
         self.server.ask("FLUSHALL")
-        declared = AliasSettings(ReleaseSettings(MODELS["A"]), stakes=stakes, side_effects=SideEffects.NONE, capture="full")
+        declared = AliasSettings(ReleaseSettings(MODELS["A"]), stakes=stakes, side_effects=SideEffects.NONE)
         configuration = Settings(
             store=StoreSettings(redis=self.server.url, data_dir=tempfile.gettempdir() + "/no-such-trivet"),
             providers={"openai": ProviderSettings(base_url="https://api.openai.com", api_key="sk-o")},
             aliases={"usual": declared},
+            capture="metadata",
         )
         self.store = Flapping(configuration.store)
         self.desk = gated(Desk(self.store, configuration, self.pins, "alice", 1_700_000_000_000), self.folder)
