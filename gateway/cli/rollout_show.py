@@ -122,7 +122,7 @@ def plan(record: RolloutPlan) -> None:
             ("alias", record.alias),
             ("candidate", record.candidate),
             ("runs a day", tuple(f"{lane} {rate:.0f}" for lane, rate in record.runs_a_day.items())),
-            ("failing today", f"{record.base_rate:.1%} of requests"),
+            ("failing today", f"{record.base_rate:.1%} of runs"),
             ("shadow", "none" if told.shadow_days == 0 else _days(told.shadow_days)),
             ("all stages", _days(told.days)),
         )

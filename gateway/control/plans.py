@@ -5,7 +5,7 @@ Rule of the file: a forecast rests on what was measured and says how much that w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -17,7 +17,7 @@ from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Step
 from gateway.core.contract.records import Record
 from gateway.core.contract.rollout import Action, Plan, Rollout
-from gateway.core.contract.run import Source, Stamp
+from gateway.core.contract.run import Source, Stamp, run_digest
 from gateway.core.rollout.planning import BASE_RATE, Forecast, forecast
 from gateway.store import runs
 
@@ -26,7 +26,9 @@ HOUR_MS = 3_600_000
 SAMPLE = 2000
 """Newest runs, and newest requests without a run, that are looked at."""
 KNOWN = 100
-"""Requests below which the share of bad ones is not measured but taken from the table."""
+"""Runs below which the share of bad ones is not measured but taken from the table."""
+READ = 300
+"""Newest runs with a name whose journals are read for that."""
 
 
 class RolloutPlan(Record, frozen=True):
@@ -40,7 +42,7 @@ class RolloutPlan(Record, frozen=True):
     runs_a_day: dict[str, float]
     """New eligible units a day by lane, measured over the last day."""
     base_rate: float
-    """Share of the incumbent's requests that fail, 0 to 1."""
+    """Share of the incumbent's runs with a request that fails, 0 to 1; a request that names no run is one."""
     refused: tuple[str, ...]
     """Why it would not be started."""
     warnings: tuple[str, ...]
@@ -58,7 +60,8 @@ async def planned(desk: Desk, alias: str, candidate: str, plan: Plan) -> Rollout
         stamps += [stamp for stamp in found if stamp.alias == alias and stamp.source is not Source.NONE]
     steps, _ = await runs.of_one_request(desk.store, alias, since_ms=since, limit=SAMPLE)
     a_day = rates(lanes, stamps, steps, plan.by, desk.now_ms)
-    base = base_rate(steps)
+    named = [await _steps(desk, alias, stamp, since) for stamp in _newest(stamps)]
+    base = base_rate(steps, named, of=len(stamps))
     told = forecast(plan, a_day, base_rate=base)
     refused, unknown = _ruled(state, told, a_day)
     unseen = await _unseen(desk, state, candidate, plan)
@@ -123,11 +126,30 @@ def rates(
     return {lane: _a_day(found, now_ms) for lane, found in seen.items()}
 
 
-def base_rate(steps: Iterable[Step]) -> float:
-    """Share of requests that failed; the customary rate where too few are known, or none failed."""
+def base_rate(steps: Iterable[Step], named: Collection[Iterable[Step]] = (), *, of: int = 0) -> float:
+    """Share of runs in which a request failed; the customary rate where too few are known, or none failed. `steps` are requests
+    without a run, each one of its own; `named` the requests of each run that was read, of so many: each stands for its part."""
+    units, bad, known = 0.0, 0.0, 0
+    for runs_of, each in ((([step] for step in steps), 1.0), (named, of / len(named) if of and named else 1.0)):
+        told = [failed for failed in map(_failed, runs_of) if failed is not None]
+        known, units, bad = known + len(told), units + each * len(told), bad + each * sum(told)
+    return min(bad / units, 0.5) if known >= KNOWN and bad else BASE_RATE
+
+
+def _failed(steps: Iterable[Step]) -> bool | None:
+    """Whether a request of a run failed; None where nothing is known but that its client left."""
     found = [step.outcome for step in steps if step.outcome not in (Outcome.CLIENT_GONE, Outcome.SLOW_CLIENT)]
-    bad = sum(outcome is not Outcome.OK for outcome in found)
-    return min(bad / len(found), 0.5) if len(found) >= KNOWN and bad else BASE_RATE
+    return any(outcome is not Outcome.OK for outcome in found) if found else None
+
+
+def _newest(stamps: Iterable[Stamp]) -> list[Stamp]:
+    return sorted(stamps, key=lambda stamp: stamp.at_ms, reverse=True)[:READ]
+
+
+async def _steps(desk: Desk, alias: str, stamp: Stamp, since_ms: int) -> list[Step]:
+    """The requests of a run to an alias since then. Raises Fault."""
+    kept = await runs.journal(desk.store, run_digest(stamp.tenant, stamp.run))
+    return [step for step in kept.steps if step.alias == alias and step.at_ms >= since_ms]
 
 
 def _a_day(found: list[tuple[int, str]], now_ms: int) -> float:

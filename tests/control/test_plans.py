@@ -12,9 +12,10 @@ from gateway.core.contract.exchange import Outcome
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.journal import Step
 from gateway.core.contract.rollout import Action, Guardrail
-from gateway.core.contract.run import Source, Stamp
+from gateway.core.contract.run import Source, Stamp, run_digest
 from gateway.core.rollout.planning import BASE_RATE
-from gateway.store.records import encode_entry
+from gateway.store.records import encode_entry, encode_stamp
+from gateway.store.scripts import BIND, sha
 from tests.control.conftest import Make, Place
 from tests.control.rolling import PLAN
 
@@ -48,6 +49,35 @@ async def test_base_rate_is_measured_where_enough_is_known() -> None:
     assert base_rate([step(n, Outcome.TIMEOUT if n < 10 else Outcome.OK) for n in range(200)]) == 0.05
     assert base_rate([step(n, Outcome.TIMEOUT) for n in range(50)]) == BASE_RATE
     assert base_rate([step(n, Outcome.CLIENT_GONE) for n in range(500)]) == BASE_RATE
+
+
+async def test_base_rate_is_of_runs() -> None:
+    """A run with a name is bad once, however many of its requests failed; those that were read stand for all there are."""
+    good, bad = [step(1), step(2)], [step(3, Outcome.TIMEOUT), step(4), step(5, Outcome.TIMEOUT)]
+    left = [step(6, Outcome.CLIENT_GONE)]
+    assert base_rate([], [good] * 90 + [bad] * 10 + [left] * 50, of=150) == 0.1
+    assert base_rate([], [good] * 80 + [bad] * 10, of=90) == BASE_RATE
+    assert base_rate([step(1)] * 100, [good] * 50 + [bad] * 50, of=300) == pytest.approx(150 / 400)
+    assert base_rate([step(1, Outcome.TIMEOUT)] * 100, [], of=7) == 0.5
+
+
+async def test_the_runs_of_the_incumbent_are_read(desk: Desk, made: Make, placed: Place) -> None:
+    """Agents that name their runs have a base rate of their own, from the journals of the last day and of this alias."""
+    await placed("agent", {"*": "A"})
+    a, b = await made("A"), await made("B")
+    for number in range(120):
+        told = msgspec.structs.replace(stamp(number), release=a, at_ms=desk.now_ms - number)
+        digest = run_digest(told.tenant, told.run)
+        keys = [desk.store.keys.run_of(digest), desk.store.keys.journal_of(digest)]
+        await desk.store.script(BIND, sha(BIND), keys, ["agent", encode_stamp(told), 60_000, 60_000, "new", ""])
+        await desk.store.do("ZADD", desk.store.keys.release_runs(a), told.at_ms, digest)
+        outcomes = (Outcome.TIMEOUT if number < 30 else Outcome.OK, Outcome.OK)
+        entries = [msgspec.structs.replace(step(number, each, told.at_ms), release=a) for each in outcomes]
+        entries.append(msgspec.structs.replace(step(number, Outcome.TIMEOUT, told.at_ms), alias="other"))
+        entries.append(step(number, Outcome.TIMEOUT, desk.now_ms - 2 * DAY_MS))
+        for entry in entries:
+            await desk.store.do("XADD", keys[1], "*", "entry", encode_entry(entry))
+    assert (await planned(desk, "agent", b, PLAN)).base_rate == 0.25
 
 
 async def test_lanes_that_are_left_out_are_named(desk: Desk, made: Make, placed: Place) -> None:
