@@ -143,9 +143,10 @@ def _outcome(method: str, found: tuple[bool, bool], seen: Bounds, margin: float)
 
 
 def _regressions(suite: SuiteEvidence, scores: Sequence[Score], items: Sequence[Item], policy: Policy) -> Outcome:
-    plain = regression.confirmed((s.item, s.candidate, s.incumbent) for s in scores)
+    groups = {score.item: score.group for score in scores if score.group}
+    plain = regression.confirmed(((s.item, s.candidate, s.incumbent) for s in scores), groups)
     padded = ((s.item, (*s.candidate, *[0.0] * (suite.repeats - len(s.candidate))), s.incumbent) for s in scores)
-    worst = regression.confirmed(padded)
+    worst = regression.confirmed(padded, groups)
     drop = fsum(item.incumbent - item.candidate for item in items) / len(items)
     high = len(worst.items) / len(items)
     method = "confirmed_regressions"

@@ -8,6 +8,7 @@ from math import ceil
 from statistics import NormalDist, fmean
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.contract.evidence import MetricReport, Score, Word
 from gateway.core.contract.suite import SuiteKind
@@ -198,6 +199,8 @@ def test_must_pass_items() -> None:
     assert compared(regressed(3), REGRESSION, repeats=5).verdict is Word.GO
     assert compared(regressed(2), REGRESSION, repeats=5).verdict is Word.INSUFFICIENT, "chance of 8 percent"
     assert compared(regressed(2, 2), REGRESSION, repeats=5).verdict is Word.NO_GO
+    grouped = [replace(each, group="g") if each.item.startswith("b") else each for each in regressed(2, 2)]
+    assert compared(grouped, REGRESSION, repeats=5).verdict is Word.INSUFFICIENT, "two of one source are one"
     assert compared(regressed(0, repeats=3), REGRESSION, repeats=3).verdict is Word.INSUFFICIENT
     steady = [Score(f"s{at}", (1.0,) * 3, (1.0,) * 3) for at in range(60)]
     assert compared(steady, REGRESSION, repeats=3).verdict is Word.INSUFFICIENT, "three answers confirm nothing"

@@ -63,3 +63,36 @@ def test_a_flaky_suite_against_itself() -> None:
         called += bool(found.items) and found.chance <= 0.05
     assert seen > runs / 2, "or the test would show nothing"
     assert called <= 0.05 * runs + 10
+
+
+def test_items_of_one_source_are_one_draw() -> None:
+    """Two that look regressed are no more than one where they share a source: they may fail together by the same bad luck."""
+    two = [("a", passes(2), ALL), ("b", passes(2), ALL)]
+    alone, together = confirmed(two), confirmed(two, {"a": "g", "b": "g"})
+    assert alone.items == together.items == ("a", "b")
+    assert alone.chance == pytest.approx((10 / 120) ** 2)
+    assert together.chance == pytest.approx(2 * 10 / 120)
+    assert confirmed(two, {"a": "g", "b": "h"}).chance == alone.chance
+    many = [(str(at), passes(2), ALL) for at in range(20)]
+    assert confirmed(many, {name: "g" for name, *_ in many}).chance == 1.0
+    steady = [("s", ALL, ALL)]
+    assert confirmed([*two, *steady], {"a": "g", "b": "g", "s": "g"}).chance == pytest.approx(together.chance)
+
+
+def test_a_flaky_source_against_itself() -> None:
+    """Ten sources of six items that fail all together or not at all: of a release against itself at most alpha of the runs are
+    called, and far more would be if each item were taken for itself."""
+    dice, called, naive, runs = random.Random(7), 0, 0, 400
+    groups = {f"{source} {at}": str(source) for source in range(10) for at in range(6)}
+    for _ in range(runs):
+        answers = {
+            str(source): [tuple(float(dice.random() < 0.67) for _ in range(5)) for _ in range(2)]
+            for source in range(10)
+        }
+        items = [(name, *answers[group]) for name, group in groups.items()]
+        found = confirmed(items, groups)  # type: ignore[arg-type]
+        called += bool(found.items) and found.chance <= 0.05
+        plain = confirmed(items)  # type: ignore[arg-type]
+        naive += bool(plain.items) and plain.chance <= 0.05
+    assert called <= 0.05 * runs
+    assert naive > 0.1 * runs, "or the test would show nothing"
