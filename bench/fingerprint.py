@@ -67,6 +67,8 @@ def unread(envelope: Any) -> Any:
     kind: Any = type(envelope)
     made = kind.__new__(kind)
     for slot in {slot for each in kind.__mro__ for slot in getattr(each, "__slots__", ())}:
-        if not slot.startswith("_") and hasattr(envelope, slot):
+        if slot.startswith("_"):
+            setattr(made, slot, None)
+        elif hasattr(envelope, slot):
             setattr(made, slot, getattr(envelope, slot))
     return made

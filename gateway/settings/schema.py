@@ -7,6 +7,7 @@ their units.
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -51,6 +52,10 @@ def _relaxed(node: Any) -> Any:
         return node
     unit = node.pop("x-unit", None)
     node.pop("title", None)
+    if isinstance(node.get("description"), str):
+        node["description"] = cleandoc(
+            node["description"]
+        )  # which Python has done itself since 3.13, and msgspec undoes
     if "properties" in node:
         node["properties"] = {name: _relaxed(each) for name, each in node["properties"].items()}
         return node

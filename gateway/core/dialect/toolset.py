@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import orjson
 
 from gateway.core.contract.artifact import Tool
 from gateway.core.dialect.schema import faults
@@ -61,6 +62,8 @@ def read_file(text: str | bytes) -> tuple[Tool, ...]:
     """The tools of a file: an array as `read` takes it, or an object that holds one as `tools`, `functions` or
     `functionDeclarations`. Raises ValueError as `read`, for an empty toolset, and for parameters that are no JSON Schema."""
     data = (text.encode() if isinstance(text, str) else text).removeprefix(b"\xef\xbb\xbf").strip()
+    if _deep(data):
+        raise ValueError("the toolset is nested too deep")
     if data.startswith(b"{"):
         data = _held(data)
     tools = read(data)
@@ -72,6 +75,15 @@ def read_file(text: str | bytes) -> tuple[Tool, ...]:
     if wrong:
         raise ValueError("; ".join(wrong[:10]))
     return tools
+
+
+def _deep(data: bytes) -> bool:
+    """Whether it is nested deeper than orjson reads: 1,024 levels, which is what a request body may have."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        return "depth" in str(error) or "recursion" in str(error)
+    return False
 
 
 def canonical(tools: Sequence[Tool]) -> bytes:
