@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,11 +60,11 @@ def manifest(last: int, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    """One gateway with one alias, for the harmless candidate first and the harmful one after it."""
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Stand]:
+    """A gateway with one alias, on the old model."""
     rates = {OLD: BASE, GOOD: BASE, HARMFUL: BASE * TIMES}
-    with stand(tmp_path_factory.mktemp("rollout"), Models(rates)) as found:
+    with stand(tmp_path, Models(rates)) as found:
         yield found
 
 
