@@ -23,7 +23,7 @@ from gateway.core.contract.rollout import (
     Verdict,
     Word,
 )
-from gateway.core.rollout.judge import ERRORS, Due, due, overdue_ms, stage_over, units
+from gateway.core.rollout.judge import ERRORS, Due, due, freezing, overdue_ms, stage_over, units
 from tests.core.rollout.walk import GO, HIGH, HOUR, LOW, PLAN, STANDARD, at, draft, finding, findings, ready, say
 
 LIVING = [phase for phase in Phase if phase not in TERMINAL]
@@ -376,3 +376,48 @@ def test_a_stage_is_overdue_by_what_it_needs_itself() -> None:
     assert overdue(Phase.PROMOTING, 3 * DAY + 7, plan=short) == 7
     for phase in TERMINAL:
         assert overdue(phase, 99 * DAY) == 0
+
+
+def test_a_stage_is_over_to_the_millisecond_from_when_it_began() -> None:
+    """Its bake counts from its own beginning, and is over at its last millisecond."""
+    rollout = at(Phase.CANARY, since_ms=7 * DAY)
+    assert stage_over(rollout, ready(rollout, now_ms=7 * DAY + HOUR))
+    assert not stage_over(rollout, ready(rollout, now_ms=7 * DAY + HOUR - 1))
+
+
+def test_the_first_stage_may_starve_too() -> None:
+    """No new run for longer than the grace freezes from the first stage on, and not at the grace itself; before it nobody is awaited."""
+    rollout = at(Phase.CANARY)
+    last = rollout.plan.grace_ms
+    quiet = tallied(ready(rollout, now_ms=last), newest_ms=0)
+    assert "no_units" not in freezing(rollout, quiet, STANDARD)
+    assert "no_units" in freezing(rollout, msgspec.structs.replace(quiet, now_ms=last + 1), STANDARD)
+
+
+def test_a_tripwire_without_a_hit_is_no_cause() -> None:
+    """Only those that were hit are named, where it freezes and where it rolls back."""
+    rollout = at(Phase.CANARY)
+    for hits, word, causes in (
+        (1, Word.FREEZE, ("tripwire:model_gone=1",)),
+        (3, Word.REGRESSION, ("tripwires:model_gone",)),
+    ):
+        facts = tallied(ready(rollout), trips={"model_gone": hits, "undeclared_tool": 0})
+        assert due(rollout, facts, STANDARD) == Due(word, causes)
+
+
+def test_a_cause_that_is_left_keeps_a_stage_from_ending() -> None:
+    """What still shows and nobody waived does not advance, also where it is no news."""
+    rollout = at(Phase.CANARY, causes=("sample_ratio",))
+    assert due(rollout, ready(rollout, health=("sample_ratio",)), STANDARD) is None
+    waived = at(Phase.CANARY, waived=("sample_ratio",))
+    assert due(waived, ready(waived, health=("sample_ratio",)), STANDARD) == Due(Word.ADVANCE, evidence=GO.evidence)
+
+
+@pytest.mark.parametrize("code", ["gate_missing", "gate_no_go"])
+def test_a_gate_clears_by_a_go_alone(code: str) -> None:
+    """Early in a stage a missing GO freezes nothing, and all the same it clears nothing."""
+    frozen = at(Phase.FROZEN, causes=(code,))
+    early = ready(frozen, now_ms=1, gate=GateFacts("MISSING"))
+    assert code not in freezing(frozen, early, STANDARD)
+    assert due(frozen, early, STANDARD) is None
+    assert due(frozen, msgspec.structs.replace(early, gate=GO), STANDARD) == Due(Word.CLEARED, (code,))

@@ -241,3 +241,10 @@ def test_tenants_that_stick_count_once(rollouts: int, runs: int) -> None:
 
     assert called(once=True) <= ALPHA * rollouts
     assert called(once=False) > 2 * ALPHA * rollouts
+
+
+def test_events_without_another_arm_are_passed_over() -> None:
+    """Under an allocation of nothing or of everything there is nobody to compare with; one in ten thousand is a share like any other."""
+    assert log_e_value({0: (50, 0), 10_000: (50, 50)}) == log_noninferior({0: (50, 9), 10_000: (50, 0)}, 1.5) == 0.0
+    assert log_e_value({1: (9, 0)}) > 10
+    assert log_noninferior({9999: (0, 9)}, 1.0) > 1

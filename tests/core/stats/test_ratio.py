@@ -76,3 +76,11 @@ def test_edges() -> None:
     assert log_e_value({0: (1, 5)}) == log_e_value({10_000: (5, 1)}) == inf
     with pytest.raises(ValueError, match="negative"):
         log_e_value({500: (0, -1)})
+
+
+def test_the_smallest_and_the_largest_allocation_are_tested() -> None:
+    """One in ten thousand, on either side, is a share like any other; none and all are proof only against who should not be there."""
+    assert log_e_value({1: (50, 10_000)}) > log(1000)
+    assert log_e_value({9999: (10_000, 50)}) > log(1000)
+    assert log_e_value({0: (0, 500), 10_000: (500, 0)}) == pytest.approx(0.0)
+    assert log_e_value({0: (1, 0)}) == log_e_value({10_000: (0, 1)}) == inf
