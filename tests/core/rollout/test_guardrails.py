@@ -18,11 +18,13 @@ from gateway.core.rollout.guardrails import (
     health,
     key_of,
     limits_of,
+    log_mismatch,
     seen_of,
     split_key,
     threshold_of,
 )
 from gateway.core.stats import counts
+from gateway.core.stats.ratio import STRONG
 
 STAGE = Stage("*", 500, 60_000, 50)
 UNITS = {"* canary 500": 500, "* stable 500": 9500}
@@ -194,3 +196,32 @@ def test_a_tally_reads_back() -> None:
     assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
     assert tally.lost and not Tally().lost
     assert log(20) == pytest.approx(log(threshold_of(rollout(Guardrail("error")).plan)))
+
+
+def test_a_finding_tells_its_limit_and_the_proof_that_was_asked_for() -> None:
+    """The limit in force, on whichever side it is; none, and no proof, where none was asked for."""
+    seen = {"latency_ms": UNITS, "outcome.score": UNITS}
+    for guardrail, limit in (
+        (Guardrail("latency_ms", above="p95"), 1200.0),
+        (Guardrail("outcome.score", below=0.2), 0.2),
+        (Guardrail("outcome.score", above=0.9, below=0.2), 0.9),
+        (Guardrail("error"), None),
+    ):
+        found = only(guardrail, Tally(units=UNITS, seen=seen), {"latency_ms": 1200.0})
+        assert (found.limit, found.noninferior_e) == (limit, 0.0)
+    asked = only(Guardrail("error", noninferior=1.5), Tally(units=UNITS))
+    assert asked.noninferior_e == pytest.approx(1.0)
+
+
+def test_each_watched_outcome_has_its_part_of_the_false_alarms() -> None:
+    """What one outcome is called for by itself is not enough where two are watched; and nobody reported is no mismatch."""
+    assert log_mismatch({}, STRONG) == 0.0
+
+    def silent(canary: int) -> dict[str, int]:
+        return {"* canary 500": canary, "* stable 500": 4000}
+
+    few = next(n for n in range(210, 0, -1) if log_mismatch(silent(n), STRONG) >= log(1000))
+    assert log_mismatch(silent(few), STRONG) < log(2000)
+    tally = Tally(units=UNITS, first=UNITS, seen={"outcome.a": silent(few)})
+    assert health(rollout(Guardrail("outcome.a")), tally) == ("missing_outcomes",)
+    assert health(rollout(Guardrail("outcome.a"), Guardrail("outcome.b")), tally) == ()
