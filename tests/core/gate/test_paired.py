@@ -218,3 +218,15 @@ def test_the_numbers_of_a_report() -> None:
     assert report.incumbent == pytest.approx(0.95)
     assert report.candidate == pytest.approx(0.92)
     assert report.drop == pytest.approx(fmean([report.incumbent - report.candidate]))
+
+
+def test_one_graded_answer_takes_the_test_of_means() -> None:
+    """Tango's test is of yes and no alone: a single score in between takes the suite to the mean of differences."""
+    scores = [*flips(120), Score("half", (0.5,), (1.0,))]
+    assert compared(flips(120)).method == "tango"
+    assert compared(scores).method == "clustered_t"
+
+
+def test_the_drop_of_must_pass_items_is_their_mean() -> None:
+    """What is shown of a regression suite is how much worse the candidate is over all its items."""
+    assert compared(regressed(1), REGRESSION, repeats=5).drop == pytest.approx(0.8 / 60)
