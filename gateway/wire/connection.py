@@ -269,9 +269,10 @@ class Connection(asyncio.Protocol):
             self.due = NEVER
             self._transport.abort()
 
-    def drain(self) -> None:
-        """The server stops: an idle connection closes, a busy one after its answer."""
-        if self._incoming is None:
+    def drain(self, *, asked: bool = False) -> None:
+        """The server stops: an idle connection closes, a busy one after its answer; one that has yet to ask, or is about to, only
+        with `asked`."""
+        if self._incoming is None and (asked or self.phase != "head"):
             self.close(linger=False)
 
     def interrupt(self, error: WireError) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ Refuse = Callable[[BadMessage, str], tuple[int, bytes, bytes]]
 """Given a refusal and the path that was asked for, empty where none was read: status, whole header lines and body to answer
 with. The connection closes afterwards."""
 
+ASKING = 0.25
+"""Seconds in which a client that was let in before a drain, and has asked nothing yet, may still do so."""
 LAST_WORDS = 1.0
 """Seconds that flows interrupted by a drain get to say so to their clients."""
 
@@ -76,6 +81,7 @@ class Server:
         self._open: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._quiet: asyncio.Event | None = None
+        self._shut = False
 
     @property
     def connections(self) -> int:
@@ -100,18 +106,28 @@ class Server:
 
     async def drain(self, grace: float) -> None:
         """Stop: no new connections, idle ones close, answers say so; after `grace` seconds the flows left are
-        interrupted with Draining, and a moment later every connection is gone."""
+        interrupted with Draining, and a moment later every connection is gone.
+
+        Whoever was let in before has a moment to ask: another server may have the port, and no client of either is sent away.
+        """
         self.draining = True
-        for listener in self._listeners:
-            listener.close()
+        waiting = [client for listener in self._listeners for client in _close(listener)]
+        made = [self.loop.create_task(self._let_in(client)) for client in waiting]
         for connection in tuple(self._open):
             connection.drain()
-        if not await self._emptied(grace):
+        asking = min(grace, ASKING)
+        emptied = await self._emptied(asking) and all(task.done() for task in made)
+        self._shut = True
+        for connection in tuple(self._open):
+            connection.drain(asked=True)
+        if not emptied and not await self._emptied(grace - asking):
             for connection in tuple(self._open):
                 connection.interrupt(Draining())
             await self._emptied(LAST_WORDS)
         for connection in tuple(self._open):
             connection.abort()
+        for task in made:
+            task.cancel()
         await self._emptied(LAST_WORDS)
 
     # --- for connections ----------------------------------------------------------------------------------------
@@ -123,7 +139,7 @@ class Server:
         if len(self._open) > self.limits.connections * 5 // 4 + 8:
             # Even saying no takes a descriptor for a moment; beyond this there is no answer.
             connection.abort()
-        if len(self._open) > self.limits.connections or self.draining:
+        if len(self._open) > self.limits.connections or self._shut:
             self.counters.reject("connections")
             return False
         return True
@@ -144,6 +160,14 @@ class Server:
         if error is not None and self.on_error is not None:
             self.on_error(error)
 
+    async def _let_in(self, client: socket.socket) -> None:
+        """Take a client that the system had accepted before the listener closed."""
+        seconds = self.limits.head_seconds if self._tls is not None else None
+        with contextlib.suppress(OSError):
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self), client, ssl=self._tls, ssl_handshake_timeout=seconds
+            )
+
     async def _emptied(self, seconds: float) -> bool:
         self._quiet = asyncio.Event()
         self.quiet()
@@ -152,3 +176,18 @@ class Server:
         except TimeoutError:
             return False
         return True
+
+
+def _close(listener: asyncio.Server) -> list[socket.socket]:
+    """Listen no more; the clients that wait to be accepted, whom the system would send away with a reset."""
+    doors = [socket.socket(fileno=os.dup(each.fileno())) for each in listener.sockets]
+    listener.close()
+    found: list[socket.socket] = []
+    for door in doors:
+        door.settimeout(0)
+        with door, contextlib.suppress(OSError):
+            while True:
+                client = door.accept()[0]
+                client.settimeout(0)
+                found.append(client)
+    return found

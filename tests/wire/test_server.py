@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,37 @@ def test_g4_drain() -> None:
             assert stage.counters.handler_errors == 0
             for _, writer in (idle, partial, short, endless):
                 await closed(writer)
+
+    run(main)
+
+
+def test_g5_whoever_was_let_in_before_a_drain_is_answered() -> None:
+    """Clients that the system has accepted and nobody has looked at yet, and one that is connected and has asked nothing, get their
+    answer; nobody after them is let in, and nobody keeps the drain waiting without asking."""
+
+    async def main() -> None:
+        async with serving() as stage:
+            fresh = await connect(stage.port)
+            silent = await connect(stage.port)
+            await until(lambda: stage.server.connections == 2)
+            waiting = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(20)]
+            for client in waiting:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                client.settimeout(0)
+            begun = asyncio.get_running_loop().time()
+            draining = asyncio.get_running_loop().create_task(stage.server.drain(2))
+            await asyncio.sleep(0.05)
+            with pytest.raises(OSError):
+                await connect(stage.port)
+            fresh[1].write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            for reader, writer in [fresh, *[await asyncio.open_connection(sock=client) for client in waiting]]:
+                status, headers, body = answers(await reader.read())[0]
+                assert (status, headers[b"connection"], body) == (200, b"close", b"ok")
+                await closed(writer)
+            assert await silent[0].read() == b""
+            await closed(silent[1])
+            await draining
+            assert asyncio.get_running_loop().time() - begun < 1.0
 
     run(main)
 
