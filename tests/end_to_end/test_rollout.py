@@ -56,6 +56,7 @@ def manifest(last: int, **more: Any) -> dict[str, Any]:
         "promoting": {"weight": "90%", "bake": "0.3s", "runs": last},
         "guardrails": {**ACTING, **OBSERVED},
         "alpha": 0.0005,
+        "deadline": "3650d",  # a plan knows the traffic of the few seconds there were
         **more,
     }
 

@@ -21,6 +21,7 @@ import yaml
 
 from gateway.core.binding.ticket import sign
 from gateway.core.contract.run import Ticket
+from tests.faults import load
 from tests.faults.watch import House, Watch
 from tests.gateway_process import ROOT, Gateway, running
 from tests.provider import Provider, Received, Reply, completion
@@ -255,12 +256,17 @@ def test_i5_rollback_under_runs(watch: Watch) -> None:
     assert {r["run"] for r in gateway.json("release", "runs", made["id"])["runs"]} >= {
         f"during-{stem}-{n}" for n in range(RUNS)
     }
-    active = {
-        key: value for key, value in watch.settle().items() if key.startswith("active_release") and "alias=agent" in key
-    }
-    assert [key for key, value in active.items() if value] == [
-        key for key in active if fresh.headers["x-trivet-release"] in key
-    ]
+
+    def told() -> bool:
+        active = {
+            key: value
+            for key, value in watch.settle().items()
+            if key.startswith("active_release") and "alias=agent" in key
+        }
+        stable = [key for key in active if fresh.headers["x-trivet-release"] in key]
+        return bool(stable) and [key for key, value in active.items() if value] == stable
+
+    load.until(told, 5, "the metric of the release that is active")
 
 
 def test_i3_promotion_without_a_go(watch: Watch) -> None:
