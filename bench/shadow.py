@@ -1,7 +1,7 @@
 """The case `shadow`: what a live request notices of a candidate that runs alongside, whatever the candidate does.
 
 Conditions are interleaved in every round; each is compared with `off` of the same round. The shadow worker and the providers of
-the candidates never run on the measured core: on a core of their own where there are three, else at nice 19 beside mock, load
+the candidates never run on the measured core: on a core of their own where there are three, else at the lowest priority beside mock, load
 generator and Redis, whose delays a live request sees in its latency.
 """
 
@@ -35,7 +35,7 @@ MODEL = "gpt-4o-2024-11-20"
 P99_SHARE, P99_MS = 0.05, 2.0
 """The live p99 may be above that without a shadow by this share, or by so many milliseconds."""
 FLAT_MB = 2.0
-"""What the live worker may grow by over the whole case."""
+"""What the live worker may grow by from the end of the first round to the end of the last."""
 CALL_SECONDS = 1.0
 """Longest call of the shadow, so that one condition does not reach into the next."""
 METRICS_SECONDS = 1.2
@@ -139,11 +139,12 @@ def run(folder: Path, rounds: int, seconds: float) -> Measured:
         trivet.shadows(ALIAS, Shadow(candidates["candidate"], "bench", 10_000, 0))
         stage.warm_up(LOAD, trivet.port, rate=RATE)
         answers(trivet.port)
-        measured.before_mb = trivet.pss()
         for number_ in range(rounds):
             turn = number_ % len(CONDITIONS)
             for condition in CONDITIONS[turn:] + CONDITIONS[:turn]:
                 one(stage, trivet, condition, candidates.get(condition.provider, ""), measured.rows[condition.name])
+            if not number_:  # its buffers are made once
+                measured.before_mb = trivet.pss()
         trivet.shadows(ALIAS)
         measured.after_mb = trivet.pss()
         time.sleep(METRICS_SECONDS)
@@ -290,7 +291,7 @@ def told(measured: Measured) -> str:
     where = (
         "shadow worker and candidates have a core of their own"
         if len(CORES) > 2
-        else "the machine has two cores: shadow worker and candidates run at nice 19 on the second, beside mock, load generator "
+        else "the machine has two cores: shadow worker and candidates run at the lowest priority on the second, beside mock, load generator "
         "and Redis, so the latencies hold what that costs these three"
     )
     return (

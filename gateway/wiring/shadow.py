@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,8 @@ log = logs.Log("shadow")
 LOOK_SECONDS = 0.5
 """How often an idle process looks whether there is a job."""
 MEASURE_SECONDS = 1.0
+NICEST = 19
+AUTOGROUP = Path("/proc/self/autogroup")
 RSS_BYTES = 512 << 20
 """Memory of this process above which it takes no job."""
 STORE_SHARE = 0.9
@@ -195,6 +198,22 @@ async def _full(store: Store) -> bool:
     return most > 0 and int(found.get("used_memory", 0)) > STORE_SHARE * most
 
 
+def stand_back() -> None:
+    """Take only the CPU that nobody else on the host wants, as far as the system lets a process say so.
+
+    Niceness and policy count among the processes of one session where Linux groups tasks by session (`man 7 sched`, "The
+    autogroup feature"), and the supervisor gives this process a session of its own: so the session is lowered as well.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(NICEST)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        if os.getsid(0) == os.getpid():  # whoever was typed into a terminal shares the terminal's session
+            with contextlib.suppress(OSError):
+                AUTOGROUP.write_text(str(NICEST))
+
+
 def start(task: Assignment, line: Line) -> int:
     """Run the shadow process until it is told to end; returns the exit status."""
     try:
@@ -204,8 +223,7 @@ def start(task: Assignment, line: Line) -> int:
     logs.configure(secrets=secrecy.secrets(loaded.config.settings))
     if problem:
         log.error("configuration refused, started with the last good one", problem=problem)
-    with contextlib.suppress(OSError):
-        os.nice(19)
+    stand_back()
     with asyncio.Runner() as runner:
         return runner.run(_serve(task, line, loaded))
 

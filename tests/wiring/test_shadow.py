@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -150,6 +151,27 @@ def test_its_numbers_are_scraped(gateway: Gateway) -> None:
     assert b'trivet_shadow_total{outcome="divergent"}' in text and b"trivet_shadow_depth 0" in text
     tokens = [row for row in text.splitlines() if row.startswith(b"trivet_tokens_total") and b'"shadow"' in row]
     assert any(b'alias="support"' in row and b'"input"' in row for row in tokens), tokens
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="policies and sessions are Linux's")
+def test_it_takes_only_the_cpu_that_nobody_wants(gateway: Gateway) -> None:
+    """Every thread of it runs when nothing else would, and its session weighs least where sessions are weighed; the live worker
+    and its session are as they were."""
+    parts = gateway.parts()
+    assert stands(parts["shadow"]["pid"]) == ({os.SCHED_IDLE}, {19}, "nice 19")
+    assert stands(parts["live-0"]["pid"]) == ({os.SCHED_OTHER}, {0}, "nice 0")
+
+
+def stands(pid: int) -> tuple[set[int], set[int], str]:
+    """Policies and niceness of the threads of a process, and how its session is weighed: as wanted where that is not done."""
+    threads = [int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()]
+    policies = {os.sched_getscheduler(each) for each in threads}
+    nices = {os.getpriority(os.PRIO_PROCESS, each) for each in threads}
+    try:
+        weight = Path(f"/proc/{pid}/autogroup").read_text().partition(" ")[2].strip()
+    except OSError:
+        weight = ""
+    return policies, nices, weight or f"nice {max(nices)}"
 
 
 def config(folder: Path, url: str) -> configured.Loaded:
