@@ -297,6 +297,8 @@ def configuration(folder: Path, providers: Mapping[str, str | Mapping[str, Any]]
         "admin": {"listen": "127.0.0.1:0"},
         "store": {"data_dir": str(folder / "data")},
         "serve": {"drain": 2.0, "notice": 0.05},
+        # Among tests that keep every core busy, what takes only spare CPU would get none.
+        "shadow": {"priority": "normal"},
         "providers": named,
     }
     for name, value in settings.items():

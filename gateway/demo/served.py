@@ -88,6 +88,8 @@ def configuration(folder: Path, provider: str, url: str, *, workers: int = 2) ->
             provider: {"base_url": url, "api_key": "client", "background_api_key": "any-word", "allow_private": True}
         },
         "capture": "redacted",
+        # the story waits for the shadow, also on a busy machine
+        "shadow": {"priority": "normal"},
         "serve": {"workers": workers, "drain": "2s", "notice": "0s"},
         # a baseline as the default has it is open for five minutes
         "undeclared": {"baseline_runs": 10, "baseline_time": "0s"},

@@ -379,6 +379,8 @@ class ShadowSettings(Model, frozen=True):
     """Largest request and answer together that are captured."""
     queue_bytes: Bytes = 16 << 20
     """Bytes that a live worker holds of what it captured and the store has not taken yet."""
+    priority: Literal["idle", "normal"] = "idle"
+    """`idle` takes only the CPU that nobody else on the host wants; `normal` the same share as anybody, from the next start on."""
     attempts: Positive = 3
     """Deliveries of a job after which it becomes a dead letter."""
     redact: tuple[str, ...] = ()

@@ -223,7 +223,8 @@ def start(task: Assignment, line: Line) -> int:
     logs.configure(secrets=secrecy.secrets(loaded.config.settings))
     if problem:
         log.error("configuration refused, started with the last good one", problem=problem)
-    stand_back()
+    if loaded.config.settings.shadow.priority == "idle":
+        stand_back()
     with asyncio.Runner() as runner:
         return runner.run(_serve(task, line, loaded))
 
