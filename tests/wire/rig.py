@@ -191,6 +191,9 @@ async def upstream(script: Script, tls: Any = None) -> AsyncIterator[Upstream]:
             await script(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
+        except RuntimeError:  # uvloop's word for a write to a connection that the other side has closed
+            if not writer.transport.is_closing():
+                raise
         finally:
             state.gone += 1
             tasks.discard(task)
