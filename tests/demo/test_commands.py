@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -50,8 +51,11 @@ def test_the_users_environment_stays_outside(tmp_path: Path, monkeypatch: pytest
 
 def test_a_cancelled_command_is_killed(tmp_path: Path) -> None:
     """Whoever ends the demo in the middle of a command leaves none."""
-    settings = b'{"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, "store": {"data_dir": "data"}}'
-    (tmp_path / "gateway.yaml").write_bytes(settings)
+    # An embedded store outlives who is killed, for the next one to take over: here nobody would.
+    store = {"redis": "redis://127.0.0.1:9/0", "data_dir": "data"}
+    listen = {"listen": "127.0.0.1:0"}
+    settings = {**listen, "admin": listen, "store": store, "stamp_keys": ["ab" * 32]}
+    (tmp_path / "gateway.yaml").write_text(json.dumps(settings))
     begun = psutil.Process()
 
     async def test() -> None:
