@@ -16,6 +16,7 @@ from gateway.control.shadow_store import results
 from gateway.core.contract.fault import Fault, Kind
 from gateway.core.contract.pair import Line, Side
 from gateway.core.contract.shadowing import AnswerText, LinePage, PairDetail, PairRow, ShadowReport
+from gateway.core.dialect.base import reply_of
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation
 from gateway.store import aliases, pairs
@@ -173,9 +174,7 @@ def _answer(line: Line, side: Side, body: bytes) -> AnswerText:
     calls: list[str] = []
     finish = ""
     if body and line.dialect in DIALECTS:
-        assembler = DIALECTS[line.dialect].assembler(Operation(line.operation), side.stream)
-        assembler.feed(body)
-        for message in assembler.finish().messages:
+        for message in reply_of(DIALECTS[line.dialect], Operation(line.operation), body, stream=side.stream).messages:
             texts += [part for part in (message.text, message.refusal) if part]
             thoughts += [message.reasoning] if message.reasoning else []
             calls += [f"{call.name}({call.arguments})" for call in message.tool_calls]

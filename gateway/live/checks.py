@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway.core.dialect import lenient, toolset
+from gateway.core.dialect.base import reply_of
 from gateway.core.dialect.fits import fits
 from gateway.core.dialect.output import ANY
 from gateway.core.dialect.routes import Operation
@@ -98,13 +99,14 @@ class Checks:
         asked: tuple[bytes, bytes],
         never: Sequence[str] = (),
     ) -> tuple[str, ...]:
-        """Which of BAD_CALL, BAD_JSON and, for the strings that it must `never` hold, LEAKED an answer is. `answer` is its bytes and whether they are events, `asked` the
-        toolset it could call and the schema its text should fit, each as sent and empty for none. Never raises."""
+        """Which of BAD_CALL, BAD_JSON and, for the strings that it must `never` hold, LEAKED an answer is.
+
+        `answer` is its bytes and whether they are events, `asked` the toolset it could call and the schema its text should fit,
+        each as sent and empty for none. Never raises.
+        """
         body, stream = answer
         raw, form = asked
-        assembler = dialect.assembler(operation, stream)
-        assembler.feed(body)
-        messages = assembler.finish().messages
+        messages = reply_of(dialect, operation, body, stream=stream).messages
         found = []
         known = self.tools(raw) if raw and any(message.tool_calls for message in messages) else {}
         if known and any(_calls_badly(message, known) for message in messages):

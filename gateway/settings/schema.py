@@ -53,9 +53,8 @@ def _relaxed(node: Any) -> Any:
     unit = node.pop("x-unit", None)
     node.pop("title", None)
     if isinstance(node.get("description"), str):
-        node["description"] = cleandoc(
-            node["description"]
-        )  # which Python has done itself since 3.13, and msgspec undoes
+        # Python has done so itself since 3.13; the file is to be the same under any.
+        node["description"] = cleandoc(node["description"])
     if "properties" in node:
         node["properties"] = {name: _relaxed(each) for name, each in node["properties"].items()}
         return node

@@ -17,6 +17,7 @@ from jsonschema.validators import validator_for
 from gateway.core.contract.job import Job
 from gateway.core.contract.pair import Line, Side
 from gateway.core.contract.reply import Reply
+from gateway.core.dialect.base import reply_of
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.dialect.routes import Operation
 from gateway.core.dialect.toolset import read
@@ -91,9 +92,7 @@ def line(job: Job, body: bytes, primary: Call, candidate: Call, secondary: Call 
 
 def assembled(job: Job, body: bytes, *, stream: bool) -> Reply:
     """The whole answer that these bytes are."""
-    assembler = DIALECTS[job.dialect].assembler(Operation(job.operation), stream)
-    assembler.feed(body)
-    return assembler.finish()
+    return reply_of(DIALECTS[job.dialect], Operation(job.operation), body, stream=stream)
 
 
 def response_schema(request: Mapping[str, Any]) -> Validator | None:

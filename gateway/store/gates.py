@@ -1,7 +1,8 @@
 """Runs of the gate in progress: what each is, who asks what now, and what came of it.
 
 Rule of the file: an answer counts once. Who asks claims first; a claim whose holder is silent for a few seconds is open again,
-and of two answers to one question the first stays. Only what has no score may be asked again. What a call cost is counted even when its answer came too late.
+and of two answers to one question the first stays. Only what has no score may be asked again. What a call cost is counted even
+when its answer came too late.
 """
 
 from __future__ import annotations

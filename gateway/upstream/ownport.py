@@ -18,6 +18,7 @@ from gateway.core.binding import internal
 from gateway.core.contract.release import Release
 from gateway.core.contract.reply import Reply
 from gateway.core.contract.suite import Item
+from gateway.core.dialect.base import reply_of
 from gateway.core.dialect.legs import Legs
 from gateway.core.dialect.registry import DIALECTS
 from gateway.core.gate.requests import Asking, request, with_legs
@@ -114,9 +115,7 @@ class OwnCalls:
 
 def assembled(asking: Asking, body: bytes) -> Reply:
     """A whole answer as the dialect has it."""
-    assembler = DIALECTS[asking.dialect].assembler(asking.operation, stream=False)
-    assembler.feed(body)
-    return assembler.finish()
+    return reply_of(DIALECTS[asking.dialect], asking.operation, body)
 
 
 def _trusting(certificate: str) -> ssl.SSLContext | bool:

@@ -7,7 +7,6 @@ import gzip
 import http.client
 import json
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.conftest import self_signed
 from tests.faults.scripted import KEY, MODEL, Case, Scripts, alias_of, settings
 from tests.faults.watch import House, is_openai_error
 from tests.gateway_process import running
@@ -48,12 +48,7 @@ SCRIPTED = ["d2", "d3", *(f"d4-{status}" for status in STATUSES), "d4-waits", "d
 @contextmanager
 def untrusted_tls(folder: Path) -> Iterator[int]:
     """A TLS server whose certificate nobody vouches for; yields its port."""
-    chain, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(chain)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    chain, key = self_signed(folder, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     loop = asyncio.new_event_loop()

@@ -180,6 +180,13 @@ class Dialect(Protocol):
         """Whether a provider's error body is one that the dialect's own clients can read."""
 
 
+def reply_of(dialect: Dialect, operation: Operation, body: bytes, *, stream: bool = False) -> Reply:
+    """The whole answer that these bytes are, `stream` where they are events."""
+    assembler = dialect.assembler(operation, stream)
+    assembler.feed(body)
+    return assembler.finish()
+
+
 def refuse_routing(members: Members) -> None:
     """Raise Fault 400 `forbidden_field` when a member tries to choose the host or the key."""
     if FORBIDDEN.isdisjoint(members.spans):
